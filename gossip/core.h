@@ -1,0 +1,396 @@
+/* core.h: the core from the inside, for the files of this room only.
+ *
+ * How news travels through them:
+ *
+ *   gossip.c   the verbs; a message's first element says whose it is
+ *     link.c   connections: hello, dialling, seeds, meetings, retiring
+ *     watch.c  beats on edges, time-outs, self-doubt, what we accuse and answer
+ *     table.c  members and their facts: merge, events, forgetting, the reconciliation tree
+ *     ring.c   who is whose neighbour
+ *     verdict.c  accusations and what follows from them
+ *     spread.c flooding; pages for whoever lacks something
+ *     sync.c   finding out who lacks what
+ *     self.c   what this node publishes of itself
+ *     out.c    the queue of things to do */
+#ifndef SL_GOSSIP_CORE_H
+#define SL_GOSSIP_CORE_H
+
+#include "base/idmap.h"
+#include "base/pack.h"
+#include "gossip/gossip.h"
+#include "gossip/hello.h"
+#include "gossip/params.h"
+
+#define NONE UINT32_MAX
+#define NEIGHBOURS_MAX (2 * SL_RINGS * (SL_RING_WALK_MAX + 1))
+
+/* Messages on a proven link: [type, ...]. */
+enum message {
+    MSG_BEAT = 1,  /* seq, root, next in ms, against-epoch, against-seq */
+    MSG_ECHO = 2,  /* seq of the beat, seq, root, against-epoch, against-seq */
+    MSG_ACK = 3,   /* seq of the echo */
+    MSG_FACTS = 4, /* fact, fact, ... */
+    MSG_TREE = 5,  /* depth, prefix, root, 16 sums */
+    MSG_LIST = 6,  /* depth, prefix, entries: id 16 | kind 1 | epoch 8 | seq 8 | hash 8 */
+    MSG_WANT = 7,  /* entries: id 16 | kind 1 */
+    MSG_HEARD = 8  /* your goodbye has been heard */
+};
+
+/* ---- members ---------------------------------------------------------------------------- */
+
+enum { DIRTY_STATUS = 1, DIRTY_RECORD = 2, DIRTY_VITALS = 4, DIRTY_FORGOTTEN = 8, DIRTY_QUEUED = 16 };
+
+struct member {
+    struct sl_fact *fact[SL_KINDS]; /* by kind - 1; the record is always there while in use */
+    uint64_t epoch;                 /* newest seen */
+    sl_usec heard;                  /* something new of it was received */
+    sl_usec since;                  /* its verdict changed, or it was first seen */
+    uint32_t case_index;            /* in g->cases, NONE = nobody accuses it */
+    uint32_t leaf_next;             /* next member in its leaf of the tree */
+    uint32_t quota_at;              /* in tenths of a second, when quota_left was counted */
+    uint8_t quota_left;
+    uint8_t status;                 /* enum sl_status */
+    uint8_t dirty;
+    bool used, self, in_tree;
+    bool gone;     /* forgotten, waiting for its last event */
+    bool returned; /* it was down, and came back at `since` */
+};
+
+/* ---- the tree: sums over (id, kind, version, hash), 16-fold, three levels under the root ---- */
+
+#define TREE_DEPTH 3
+#define TREE_NODES (1 + 16 + 256 + 4096)
+#define TREE_LEAVES 4096
+
+struct tree {
+    uint64_t sum[TREE_NODES];
+    uint32_t count[TREE_NODES]; /* facts below */
+    uint32_t leaf[TREE_LEAVES]; /* first member, by index + 1; 0 = none */
+};
+
+/* ---- connections and edges -------------------------------------------------------------- */
+
+enum stage { STAGE_DIALLED, STAGE_ACCEPTED, STAGE_PROVEN };
+
+struct conn {
+    sl_link link; /* 0 = slot free */
+    enum stage stage;
+    bool ours; /* we dialled */
+    struct sl_addr addr; /* dialled */
+    struct sl_id id;     /* proven; of a dial to somebody in particular: whom we want */
+    bool wants;
+    uint8_t c_d[SL_KEY_LEN]; /* the dialler's */
+    uint8_t m1[SL_M1_MAX];
+    uint16_t m1_len;
+    uint32_t member; /* of a proven one, once its record is known */
+    sl_usec deadline; /* for the hello */
+    unsigned bad;     /* messages that could not be read */
+    bool told_heard;  /* we said that its goodbye was heard */
+    sl_usec proven_at;
+    sl_usec retire_at; /* nobody here wants it any more; SL_NEVER */
+    int64_t tokens;    /* bytes it may still take */
+    sl_usec tokens_at;
+};
+
+/* What this node has to do with one other: it is a ring neighbour, or there is a proven link to it. */
+struct edge {
+    uint32_t member;
+    uint32_t conn;    /* slot of its proven connection, NONE */
+    bool wanted;      /* a ring neighbour, or a down one that we have the duty to keep trying */
+    bool working;     /* an echo came over the present connection, and nothing failed since */
+
+    /* the exchange under way */
+    uint32_t first_seq; /* of our beats that no echo answered yet; 0 = none */
+    sl_usec first_at, await_until;
+    unsigned repeats;   /* left */
+    uint32_t echo_seq;  /* our echo waits for its acknowledgement; 0 = no */
+    sl_usec ack_until;
+    sl_usec next_beat;  /* the scheduled one, or when the peer's promise is broken */
+
+    /* trying */
+    unsigned failures;  /* exchanges and dials that came to nothing since the last echo */
+    bool refused;       /* the kernel, or whoever listens there now, said no */
+    sl_usec next_try;   /* dial, or beat a failing one; SL_NEVER */
+    sl_usec tried_at;
+    sl_link probe;      /* SL_OUT_PROBE under way: its number, 0 = none */
+
+    /* what we say of it */
+    uint8_t accused;    /* enum sl_how, 0 = nothing */
+    struct sl_version seen;
+    sl_usec accuse_next, accuse_backoff;
+    sl_usec good_since, good_for; /* it answers again since; it last did so for that long */
+
+    sl_usec rtt; /* of the path; 0 = not measured */
+
+    /* reconciliation */
+    sl_usec differ_since; /* SL_NEVER = roots agree */
+    sl_usec sync_at;      /* start an exchange; SL_NEVER */
+    sl_usec sync_backoff;
+};
+
+/* ---- accusations ------------------------------------------------------------------------ */
+
+struct accusation {
+    uint32_t accuser;
+    uint8_t how;
+    struct sl_version seen;
+};
+
+struct accused {
+    uint32_t member;
+    struct accusation *list;
+    size_t n, cap;
+    sl_usec half_since, eighth_since; /* SL_NEVER = not at the moment */
+    sl_usec recheck;                  /* when time alone may change the verdict; SL_NEVER */
+    bool superseded;                  /* a newer identity has its address */
+};
+
+struct waiting { /* a fact on its way out */
+    uint32_t member;
+    uint8_t kind;
+    sl_usec due;
+    uint64_t mask[SL_LINKS_MAX / 64]; /* connections that still get it */
+};
+
+struct seed {
+    struct sl_addr addr;
+    sl_usec next;
+    sl_usec backoff;
+    bool dialling;
+};
+
+struct grave {
+    struct sl_id id;
+    struct sl_version version;
+};
+
+struct todo {
+    struct sl_out out;
+    uint8_t *bytes;
+};
+
+struct sl_gossip {
+    struct sl_gossip_config config;
+    struct sl_ports ports;
+    uint8_t cert[SL_CERT_MAX];
+    struct sl_rand rand;
+    struct sl_id id;
+    sl_usec now;   /* of the verb being served */
+    sl_usec due;   /* what deadline() said last */
+    sl_usec started;
+
+    struct member *members;
+    size_t n_slots, cap_slots;
+    size_t n_members; /* in use, not gone */
+    size_t n_by_status[4];
+    uint32_t self;
+    uint32_t *free_slots;
+    size_t n_free, cap_free;
+    struct sl_idmap by_id;
+    struct tree *tree;
+    bool stray_accusations; /* somebody accuses an id that was not in the table */
+    sl_usec next_sweep;
+
+    uint32_t *ring[SL_RINGS]; /* members in order of who->ring[r], then id */
+    size_t n_ring, cap_ring[SL_RINGS];
+    bool rings_changed;
+
+    struct conn *conns; /* SL_LINKS_MAX slots */
+    size_t n_conns;
+    uint64_t next_link; /* odd */
+    struct edge *edges;
+    size_t n_edges, cap_edges;
+    int64_t dial_tokens;
+    sl_usec dial_tokens_at;
+    int64_t admit_tokens;
+    sl_usec admit_tokens_at;
+    struct seed *seeds;
+    size_t n_seeds, cap_seeds;
+    sl_usec next_meeting, next_review;
+
+    struct accused *cases;
+    size_t n_cases, cap_cases;
+    sl_usec judge_all_at; /* somebody's status changed: every case is open again; SL_NEVER */
+    sl_usec no_down_until;
+    bool isolated;
+    sl_usec mute_since; /* half of our edges fail; SL_NEVER */
+    bool muted;
+    uint32_t beat_seq;
+
+    /* what we publish */
+    struct sl_span record_sections, vitals_sections; /* owned copies */
+    uint64_t seq, answered, heard_seen; /* heard_seen: highest `seen` anybody held against us */
+    sl_usec jumped_at;
+    uint64_t state;
+    sl_usec vitals_due, sightings_due, answer_due;
+    bool vitals_urgent;
+    sl_usec answer_backoff, answered_at;
+    sl_usec sightings_at, sightings_gap;
+    struct sl_sighting published[SL_SIGHTING_ENTRIES_MAX];
+    size_t n_published;
+
+    struct waiting *waiting;
+    size_t n_waiting, cap_waiting;
+    uint32_t *waiting_map; /* open addressing over (member, kind), index + 1 */
+    size_t cap_waiting_map;
+    sl_usec spread_due;
+
+    bool leaving, left; /* left: told so */
+    unsigned leave_acks, leave_needs;
+
+    struct grave *graves;
+    size_t n_graves, cap_graves;
+    struct sl_idmap by_grave;
+
+    struct todo *todo;
+    size_t todo_head, n_todo, cap_todo;
+    uint8_t *lent; /* bytes of the last next_out */
+    size_t lent_len;
+    struct sl_fact *lent_fact;
+    uint32_t *dirty;
+    size_t dirty_head, n_dirty, cap_dirty;
+    struct sl_id conflicts[16];
+    size_t n_conflicts;
+    bool tell_stale, tell_left;
+
+    struct sl_gossip_stats stats;
+};
+
+static inline const struct sl_alloc *mem(const struct sl_gossip *g)
+{
+    return g->ports.alloc;
+}
+
+static inline struct member *member_at(const struct sl_gossip *g, uint32_t index)
+{
+    return &g->members[index];
+}
+
+static inline struct sl_fact *fact_of(const struct member *m, enum sl_kind kind)
+{
+    return m->fact[kind - 1];
+}
+
+static inline const struct sl_who *who(const struct member *m)
+{
+    return m->fact[SL_RECORD - 1]->who;
+}
+
+static inline const struct sl_id *id_of(const struct member *m)
+{
+    return &m->fact[SL_RECORD - 1]->origin;
+}
+
+static inline bool is_live(const struct member *m)
+{
+    return m->status == SL_ALIVE || m->status == SL_SUSPECT;
+}
+
+/* out.c */
+void out_send(struct sl_gossip *g, struct conn *c, const void *p, size_t len);
+void out_simple(struct sl_gossip *g, enum sl_out_type type, sl_link link, const struct sl_addr *addr);
+void out_free(struct sl_gossip *g);
+
+/* table.c */
+int table_init(struct sl_gossip *g);
+void table_fini(struct sl_gossip *g);
+uint32_t table_find(const struct sl_gossip *g, const struct sl_id *id);
+struct sl_version newest(const struct member *m);
+/* A fact as received; from = slot of the connection, NONE for our own. True when it was new. */
+bool table_merge(struct sl_gossip *g, struct sl_span bytes, uint32_t from);
+void table_set_status(struct sl_gossip *g, uint32_t index, enum sl_status status);
+void table_mark(struct sl_gossip *g, uint32_t index, unsigned dirty);
+void table_conflict(struct sl_gossip *g, const struct sl_id *id);
+void table_sweep(struct sl_gossip *g);
+uint32_t tree_node(unsigned depth, uint32_t prefix);
+bool grave_holds(const struct sl_gossip *g, const struct sl_id *id, struct sl_version version);
+
+/* ring.c */
+int ring_reserve(struct sl_gossip *g, size_t n);
+void ring_add(struct sl_gossip *g, uint32_t index);
+void ring_remove(struct sl_gossip *g, uint32_t index);
+struct neighbour {
+    uint32_t member;
+    bool successor;
+};
+/* Everybody `index` watches: on each ring, both ways, up to the first live one. */
+size_t ring_neighbours(const struct sl_gossip *g, uint32_t index, struct neighbour *ret);
+/* Live watchers of `index`, and whether those in `ask` count as watchers (slack included). */
+size_t ring_watchers(const struct sl_gossip *g, uint32_t index, const uint32_t *ask, size_t n_ask,
+                     bool *ret_counts);
+
+/* link.c */
+void link_init(struct sl_gossip *g);
+struct conn *conn_find(struct sl_gossip *g, sl_link link);
+void conn_hello(struct sl_gossip *g, struct conn *c, struct sl_span m);
+void conn_cut(struct sl_gossip *g, struct conn *c, enum sl_reason reason);
+void conn_gone(struct sl_gossip *g, struct conn *c, bool refused);
+void conns_attach(struct sl_gossip *g, uint32_t member);
+bool link_accept(struct sl_gossip *g, sl_link link, const uint8_t c_d[SL_KEY_LEN]);
+void link_tick(struct sl_gossip *g);
+sl_usec link_deadline(const struct sl_gossip *g);
+struct conn *conn_dial(struct sl_gossip *g, const struct sl_addr *addr, const struct sl_id *want);
+/* Take n from a bucket that fills at per_second up to burst; false when there is too little. */
+bool tokens_take(int64_t *tokens, sl_usec *at, sl_usec now, int64_t per_second, int64_t burst, int64_t n);
+
+/* watch.c */
+struct edge *edge_of(struct sl_gossip *g, uint32_t member);
+struct edge *edge_add(struct sl_gossip *g, uint32_t member);
+void edge_remove(struct sl_gossip *g, struct edge *e);
+void edge_up(struct sl_gossip *g, struct edge *e, uint32_t conn);
+void edge_lost(struct sl_gossip *g, struct edge *e);
+void edge_dial_failed(struct sl_gossip *g, struct edge *e, bool refused);
+void edge_probe_answer(struct sl_gossip *g, sl_link probe, enum sl_link_event answer);
+void edges_drop_member(struct sl_gossip *g, uint32_t member);
+bool edge_fails(const struct edge *e);
+void watch_beat(struct sl_gossip *g, struct conn *c, struct sl_read *r);
+void watch_echo(struct sl_gossip *g, struct conn *c, struct sl_read *r);
+void watch_ack(struct sl_gossip *g, struct conn *c, struct sl_read *r);
+void watch_doubt(struct sl_gossip *g, uint32_t member);
+void watch_fresh_word(struct sl_gossip *g, uint32_t member);
+void watch_stall(struct sl_gossip *g, sl_usec lag);
+void watch_tick(struct sl_gossip *g);
+sl_usec watch_deadline(const struct sl_gossip *g);
+
+/* verdict.c */
+void verdict_sightings(struct sl_gossip *g, uint32_t accuser, const struct sl_fact *before,
+                       const struct sl_fact *after);
+void verdict_new_member(struct sl_gossip *g, uint32_t index);
+void verdict_new_address(struct sl_gossip *g, uint32_t index);
+void verdict_reopen(struct sl_gossip *g);
+void verdict_fini(struct sl_gossip *g);
+void verdict_forget(struct sl_gossip *g, uint32_t index);
+void verdict_judge(struct sl_gossip *g, uint32_t index);
+void verdict_shift(struct sl_gossip *g, sl_usec lag);
+void verdict_tick(struct sl_gossip *g);
+sl_usec verdict_deadline(const struct sl_gossip *g);
+/* What stands against a member: the highest `seen`, and by how many that count. */
+struct sl_version verdict_against(const struct sl_gossip *g, uint32_t index, size_t *ret_n);
+size_t verdict_threshold(const struct sl_gossip *g, uint32_t index);
+
+/* spread.c */
+void spread_news(struct sl_gossip *g, uint32_t member, enum sl_kind kind, sl_usec delay, uint32_t from);
+void spread_seen(struct sl_gossip *g, uint32_t member, enum sl_kind kind, uint32_t from);
+void spread_push(struct sl_gossip *g, uint32_t member, enum sl_kind kind, uint32_t conn);
+void spread_forget(struct sl_gossip *g, uint32_t member);
+void spread_conn_gone(struct sl_gossip *g, uint32_t conn);
+void spread_tick(struct sl_gossip *g);
+void spread_fini(struct sl_gossip *g);
+
+/* sync.c */
+void sync_root(struct sl_gossip *g, struct edge *e, uint64_t root);
+void sync_start(struct sl_gossip *g, struct edge *e);
+void sync_tree(struct sl_gossip *g, struct conn *c, struct sl_read *r);
+void sync_list(struct sl_gossip *g, struct conn *c, struct sl_read *r);
+void sync_want(struct sl_gossip *g, struct conn *c, struct sl_read *r);
+
+/* self.c */
+int self_publish_record(struct sl_gossip *g);
+void self_vitals_soon(struct sl_gossip *g, sl_usec at, bool urgent);
+void self_sightings_changed(struct sl_gossip *g, bool urgent, bool withdrawn);
+void self_accused(struct sl_gossip *g, struct sl_version seen, bool by_quorum);
+void self_foreign(struct sl_gossip *g, const struct sl_fact_header *header);
+void self_tick(struct sl_gossip *g);
+sl_usec self_deadline(const struct sl_gossip *g);
+
+#endif

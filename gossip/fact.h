@@ -1,0 +1,135 @@
+/* fact.h: what a node says of itself, signed by it alone (PROTOCOL.md, "Facts").
+ *
+ *   ver 1 | kind 1 | len 2 | origin 16 | epoch 8 | seq 8 | body | signature 64
+ *
+ * A fact is immutable, counted by reference and kept exactly as received: verified, relayed, hashed,
+ * never re-encoded. Its order among the facts of one origin and kind is (epoch, seq, BLAKE2b-256 of the
+ * bytes); the hash decides between two facts with one version, so that every node keeps the same. */
+#ifndef SL_GOSSIP_FACT_H
+#define SL_GOSSIP_FACT_H
+
+#include "base/addr.h"
+#include "base/limits.h"
+#include "base/port.h"
+
+#define SL_FACT_VERSION 1
+#define SL_FACT_HEADER 36
+#define SL_FACT_MIN (SL_FACT_HEADER + SL_SIG_LEN)
+
+enum sl_kind { SL_RECORD = 1, SL_VITALS = 2, SL_SIGHTINGS = 3 };
+#define SL_KINDS 3 /* known ones, numbered from 1 */
+
+struct sl_version {
+    uint64_t epoch;
+    uint64_t seq;
+};
+
+static inline int sl_version_cmp(struct sl_version a, struct sl_version b)
+{
+    if (a.epoch != b.epoch)
+        return a.epoch < b.epoch ? -1 : 1;
+    return a.seq < b.seq ? -1 : a.seq > b.seq;
+}
+
+struct sl_fact_header {
+    uint8_t kind;
+    struct sl_id origin;
+    struct sl_version version;
+};
+
+#define SL_RINGS 8 /* K; PROTOCOL.md, "Overlay" */
+
+/* What a record says, read once when it arrives and shared by all who hold the fact. */
+struct sl_who {
+    uint8_t key[SL_KEY_LEN]; /* Ed25519, from the certificate */
+    char name[SL_NAME_LEN_MAX + 1];
+    struct sl_addr addr;
+    uint64_t host;           /* keyed hash of the machine id */
+    uint64_t flags;          /* SL_RECORD_... */
+    uint64_t ring[SL_RINGS]; /* place on each ring: BLAKE2b keyed with F, of the id */
+    uint64_t place;          /* place in the reconciliation tree: SipHash keyed with F, of the id */
+};
+
+struct sl_fact {
+    uint32_t refs;
+    uint32_t len; /* of bytes */
+    uint8_t kind;
+    struct sl_id origin;
+    struct sl_version version;
+    uint8_t hash[32];    /* BLAKE2b-256 of the bytes */
+    struct sl_who *who;  /* of a record; else NULL */
+    uint8_t bytes[];
+};
+
+struct sl_bundle;
+
+/* Copy `bytes` into a fact with one reference. Form and, for a record, certificate are checked (flock,
+ * authority's signature, origin = hash of the key); the fact's own signature is sl_fact_verify's.
+ * NULL when refused or out of memory. */
+struct sl_fact *sl_fact_new(const struct sl_alloc *alloc, const struct sl_crypto *crypto,
+                            const struct sl_bundle *bundle, struct sl_span bytes);
+/* The origin's signature, over "starling/1 fact\0" | F | all before it. */
+bool sl_fact_verify(const struct sl_fact *f, const struct sl_crypto *crypto, const struct sl_bundle *bundle,
+                    const uint8_t key[SL_KEY_LEN]) SL_MUST_USE;
+/* Header, body and signature into out (room for sl_fact_max(kind)); length, or 0 when the body is too long. */
+size_t sl_fact_sign(const struct sl_crypto *crypto, const struct sl_bundle *bundle,
+                    const struct sl_fact_header *header, struct sl_span body, uint8_t *out);
+
+/* Larger wins. Both of one origin and kind. */
+int sl_fact_cmp(const struct sl_fact *a, const struct sl_fact *b);
+static inline struct sl_span sl_fact_body(const struct sl_fact *f)
+{
+    return sl_span_of(f->bytes + SL_FACT_HEADER, f->len - SL_FACT_MIN);
+}
+
+struct sl_fact *sl_fact_ref(struct sl_fact *f);
+void sl_fact_unref(const struct sl_alloc *alloc, struct sl_fact *f);
+
+/* The header of a fact in `bytes`: lengths, kind and version are checked, the signature is not. */
+bool sl_fact_peek(struct sl_span bytes, struct sl_fact_header *ret) SL_MUST_USE;
+
+/* The largest fact of a kind, header and signature included. */
+size_t sl_fact_max(uint8_t kind);
+
+/* ---- bodies ----------------------------------------------------------------------------- */
+
+/* Spans borrow from the fact. */
+struct sl_record {
+    struct sl_span cert; /* encoded certificate; cert.h */
+    struct sl_addr addr; /* where it listens */
+    uint64_t host;       /* keyed hash of the machine id: who shares a host with whom */
+    struct sl_span zone;
+    uint8_t c_d[SL_KEY_LEN]; /* CURVE key it dials with */
+    uint64_t flags;          /* SL_RECORD_... */
+    struct sl_span sections; /* services; opaque here, read by store/ */
+};
+#define SL_RECORD_LASTING 1 /* the identity outlives the process (state directory) */
+
+enum sl_state { SL_RUNNING = 0, SL_DRAINING = 1, SL_GONE = 2 };
+
+struct sl_vitals {
+    uint64_t answered; /* highest `seen` sequence of any accusation against me that I have heard */
+    uint64_t state;    /* enum sl_state */
+    uint64_t urgent;   /* 1: relays do not wait to batch it (health, an answer, leaving) */
+    struct sl_span sections;
+};
+
+enum sl_how { SL_REFUSED = 1, SL_SILENT = 2 };
+
+struct sl_sighting {
+    struct sl_id accused;
+    uint8_t how; /* enum sl_how */
+    struct sl_version seen; /* newest version of the accused that the accuser held */
+};
+
+bool sl_record_read(struct sl_span body, struct sl_record *ret) SL_MUST_USE;
+bool sl_vitals_read(struct sl_span body, struct sl_vitals *ret) SL_MUST_USE;
+/* At most SL_SIGHTING_ENTRIES_MAX entries. */
+bool sl_sightings_read(struct sl_span body, struct sl_sighting *entries, size_t *ret_n) SL_MUST_USE;
+
+/* Number of bytes written, or 0 when it does not fit. */
+size_t sl_record_write(const struct sl_record *r, uint8_t *out, size_t cap);
+size_t sl_vitals_write(const struct sl_vitals *v, uint8_t *out, size_t cap);
+size_t sl_sightings_write(const struct sl_sighting *entries, size_t n, uint8_t *out, size_t cap);
+
+#endif

@@ -1,0 +1,492 @@
+/* link.c: connections, from the first message to the last (PROTOCOL.md, "A link", "Joining, leaving, healing").
+ * Whom to dial comes from three places: the rings (watch.c), the seeds, and now and then a meeting with somebody
+ * we are not connected to, so that a partition ends without an operator. */
+#include <starling.h>
+
+#include "base/pack.h"
+#include "gossip/core.h"
+
+bool tokens_take(int64_t *tokens, sl_usec *at, sl_usec now, int64_t per_second, int64_t burst, int64_t n)
+{
+    int64_t earned = (now - *at) / (SL_SEC(1) / per_second);
+    if (earned > 0) {
+        *tokens = *tokens + earned > burst ? burst : *tokens + earned;
+        *at = now;
+    }
+    if (*tokens < n)
+        return false;
+    *tokens -= n;
+    return true;
+}
+
+void link_init(struct sl_gossip *g)
+{
+    g->next_link = 1;
+    g->dial_tokens = SL_EDGES_BURST;
+    g->admit_tokens = SL_ADMIT_PER_SECOND;
+    g->dial_tokens_at = g->admit_tokens_at = g->now;
+    g->next_meeting = g->now + sl_rand_span(&g->rand, SL_MEETING_MIN / 2, SL_MEETING_MIN);
+    g->next_review = SL_NEVER;
+}
+
+struct conn *conn_find(struct sl_gossip *g, sl_link link)
+{
+    for (size_t i = 0; i < g->n_conns; i++) {
+        if (g->conns[i].link == link)
+            return &g->conns[i];
+    }
+    return NULL;
+}
+
+static struct sl_hello hello_of(const struct sl_gossip *g)
+{
+    return (struct sl_hello){.crypto = g->ports.crypto, .bundle = &g->config.bundle, .cert = g->config.cert,
+                             .id = g->id, .wall_s = (g->now + g->config.wall_offset_us) / SL_SEC(1)};
+}
+
+static struct conn *conn_new(struct sl_gossip *g, sl_link link, enum stage stage, sl_usec deadline)
+{
+    size_t i = 0;
+    while (i < g->n_conns && g->conns[i].link)
+        i++;
+    if (i == SL_LINKS_MAX)
+        return NULL;
+    if (i == g->n_conns)
+        g->n_conns++;
+    struct conn *c = &g->conns[i];
+    memset(c, 0, sizeof *c);
+    c->link = link;
+    c->stage = stage;
+    c->member = NONE;
+    c->deadline = g->now + deadline;
+    c->retire_at = SL_NEVER;
+    c->tokens = SL_EDGE_BYTES_BURST;
+    c->tokens_at = g->now;
+    return c;
+}
+
+static void conn_free(struct sl_gossip *g, struct conn *c)
+{
+    uint32_t slot = (uint32_t)(c - g->conns);
+    struct edge *e = c->member == NONE ? NULL : edge_of(g, c->member);
+    if (e && e->conn == slot) {
+        e->conn = NONE;
+        e->working = false;
+    }
+    spread_conn_gone(g, slot);
+    memset(c, 0, sizeof *c);
+    while (g->n_conns > 0 && g->conns[g->n_conns - 1].link == 0)
+        g->n_conns--;
+}
+
+void conn_cut(struct sl_gossip *g, struct conn *c, enum sl_reason reason)
+{
+    if (reason) {
+        uint8_t m3[2] = {SL_M3, (uint8_t)reason};
+        out_send(g, c, m3, sizeof m3);
+    }
+    out_simple(g, SL_OUT_CUT, c->link, NULL);
+    conn_free(g, c);
+}
+
+/* ---- seeds ------------------------------------------------------------------------------ */
+
+static struct seed *seed_of(struct sl_gossip *g, const struct sl_addr *addr)
+{
+    for (size_t i = 0; i < g->n_seeds; i++) {
+        if (sl_addr_eq(&g->seeds[i].addr, addr))
+            return &g->seeds[i];
+    }
+    return NULL;
+}
+
+void sl_gossip_seed(struct sl_gossip *g, sl_usec now, const struct sl_addr *addr)
+{
+    if (g->n_seeds == SL_SEEDS_KEPT || seed_of(g, addr) || sl_addr_eq(addr, &g->config.addr) ||
+        sl_alloc_grow(mem(g), (void **)&g->seeds, sizeof *g->seeds, &g->cap_seeds, g->n_seeds + 1) < 0)
+        return;
+    g->seeds[g->n_seeds++] = (struct seed){.addr = *addr, .next = now};
+}
+
+void sl_gossip_unseed(struct sl_gossip *g, const struct sl_addr *addr)
+{
+    struct seed *s = seed_of(g, addr);
+    if (s)
+        *s = g->seeds[--g->n_seeds];
+}
+
+static bool alive_member_at(const struct sl_gossip *g, const struct sl_addr *addr)
+{
+    for (uint32_t i = 0; i < g->n_slots; i++) {
+        const struct member *m = member_at(g, i);
+        if (m->used && is_live(m) && sl_addr_eq(&who(m)->addr, addr))
+            return true;
+    }
+    return false;
+}
+
+static size_t n_alive(const struct sl_gossip *g)
+{
+    return g->n_by_status[SL_ALIVE] + g->n_by_status[SL_SUSPECT];
+}
+
+static void seed_wait(struct sl_gossip *g, struct seed *s, bool reached)
+{
+    sl_usec most = n_alive(g) <= 1 ? SL_SEED_ALONE_MAX : SL_SEED_BACKOFF_MAX;
+    s->dialling = false;
+    s->backoff = reached          ? SL_SEED_BACKOFF_MAX
+                 : s->backoff ? sl_earlier(2 * s->backoff, most)
+                              : SL_SEED_BACKOFF;
+    s->next = g->now + sl_rand_span(&g->rand, s->backoff / 2, s->backoff);
+}
+
+static void seeds_tick(struct sl_gossip *g)
+{
+    size_t dialling = 0;
+    for (size_t i = 0; i < g->n_seeds; i++)
+        dialling += g->seeds[i].dialling;
+    /* Start somewhere else each time, so that many newcomers do not all knock at the same door. */
+    size_t first = g->n_seeds ? sl_rand_below(&g->rand, g->n_seeds) : 0;
+    for (size_t k = 0; k < g->n_seeds && dialling < SL_SEED_DIALS; k++) {
+        struct seed *s = &g->seeds[(first + k) % g->n_seeds];
+        if (s->dialling || g->now < s->next)
+            continue;
+        if (alive_member_at(g, &s->addr)) {
+            seed_wait(g, s, true);
+        } else if (conn_dial(g, &s->addr, NULL)) {
+            s->dialling = true;
+            dialling++;
+        } else {
+            seed_wait(g, s, false);
+        }
+    }
+}
+
+static sl_usec seeds_deadline(const struct sl_gossip *g)
+{
+    sl_usec t = SL_NEVER;
+    size_t dialling = 0;
+    for (size_t i = 0; i < g->n_seeds; i++) {
+        dialling += g->seeds[i].dialling;
+        if (!g->seeds[i].dialling)
+            t = sl_earlier(t, g->seeds[i].next);
+    }
+    return dialling < SL_SEED_DIALS ? t : SL_NEVER;
+}
+
+/* ---- dialling and the hello ------------------------------------------------------------- */
+
+struct conn *conn_dial(struct sl_gossip *g, const struct sl_addr *addr, const struct sl_id *want)
+{
+    for (size_t i = 0; i < g->n_conns; i++) {
+        const struct conn *c = &g->conns[i];
+        if (c->link && c->stage == STAGE_DIALLED && sl_addr_eq(&c->addr, addr))
+            return NULL; /* one dial to an address at a time */
+    }
+    struct conn *c = sl_addr_eq(addr, &g->config.addr) ? NULL
+                                                       : conn_new(g, g->next_link, STAGE_DIALLED, SL_HELLO_TIMEOUT);
+    if (!c)
+        return NULL;
+    uint8_t nonce[SL_NONCE_LEN];
+    struct sl_hello h = hello_of(g);
+    for (size_t i = 0; i < SL_NONCE_LEN; i += 8) {
+        uint64_t x = sl_rand_u64(&g->rand); /* fresh, not secret */
+        memcpy(nonce + i, &x, 8);
+    }
+    g->next_link += 2;
+    c->ours = true;
+    c->addr = *addr;
+    c->wants = want != NULL;
+    if (want)
+        c->id = *want;
+    memcpy(c->c_d, g->config.c_d, SL_KEY_LEN);
+    c->m1_len = (uint16_t)sl_hello_dial(&h, c->c_d, nonce, want, c->m1);
+    out_simple(g, SL_OUT_DIAL, c->link, addr);
+    out_send(g, c, c->m1, c->m1_len);
+    g->stats.dials++;
+    return c;
+}
+
+bool link_accept(struct sl_gossip *g, sl_link link, const uint8_t c_d[SL_KEY_LEN])
+{
+    struct conn *c = g->leaving ? NULL : conn_new(g, link, STAGE_ACCEPTED, SL_LOBBY_TIMEOUT);
+    if (!c)
+        return false;
+    memcpy(c->c_d, c_d, SL_KEY_LEN);
+    g->stats.links_in++;
+    return true;
+}
+
+/* What the peer needs in order to make sense of anything else we say. */
+static void introduce(struct sl_gossip *g, struct conn *c)
+{
+    const struct member *m = member_at(g, g->self);
+    for (size_t k = 0; k < SL_KINDS; k++) {
+        if (m->fact[k])
+            spread_push(g, g->self, (enum sl_kind)(k + 1), (uint32_t)(c - g->conns));
+    }
+}
+
+static void retire(struct sl_gossip *g, struct conn *c, sl_usec after)
+{
+    c->retire_at = sl_earlier(c->retire_at, g->now + after);
+    g->next_review = sl_earlier(g->next_review, c->retire_at);
+}
+
+/* Two connections to one peer: both ends must keep the same. Dialled at about the same time from both ends, the
+ * one of the smaller id stays; otherwise the newer one, since whoever dialled it had none. */
+static bool newer_stays(const struct sl_gossip *g, const struct conn *old, const struct conn *fresh)
+{
+    if (old->ours == fresh->ours || fresh->proven_at - old->proven_at > SL_HELLO_TIMEOUT)
+        return true;
+    bool mine_smaller = sl_id_cmp(&g->id, &fresh->id) < 0;
+    return fresh->ours == mine_smaller;
+}
+
+static void attach(struct sl_gossip *g, struct conn *c, uint32_t member)
+{
+    struct edge *e = edge_of(g, member);
+    if (!e && (e = edge_add(g, member)) == NULL)
+        return;
+    c->member = member;
+    if (e->conn != NONE) {
+        struct conn *old = &g->conns[e->conn];
+        bool fresh_stays = newer_stays(g, old, c);
+        struct conn *loser = fresh_stays ? old : c;
+        if (loser->ours)
+            conn_cut(g, loser, SL_OK);
+        else
+            retire(g, loser, SL_HELLO_TIMEOUT); /* its dialler cuts it */
+        if (!fresh_stays)
+            return;
+    }
+    c->retire_at = SL_NEVER;
+    edge_up(g, e, (uint32_t)(c - g->conns));
+    if (!e->wanted)
+        g->next_review = sl_earlier(g->next_review, g->now + SL_EDGE_LINGER);
+}
+
+void conns_attach(struct sl_gossip *g, uint32_t member)
+{
+    for (size_t i = 0; i < g->n_conns; i++) {
+        struct conn *c = &g->conns[i];
+        if (c->link && c->stage == STAGE_PROVEN && c->member == NONE &&
+            sl_id_eq(&c->id, id_of(member_at(g, member))))
+            attach(g, c, member);
+    }
+}
+
+static void proven(struct sl_gossip *g, struct conn *c, const struct sl_cert *peer)
+{
+    struct seed *s = c->ours ? seed_of(g, &c->addr) : NULL;
+    c->stage = STAGE_PROVEN;
+    c->id = peer->id;
+    c->proven_at = g->now;
+    g->stats.links_proven++;
+    if (s)
+        seed_wait(g, s, true);
+    introduce(g, c);
+    uint32_t member = table_find(g, &peer->id);
+    if (member != NONE && member_at(g, member)->status != SL_LEFT)
+        attach(g, c, member);
+    else
+        retire(g, c, SL_MEETING_MIN); /* unless its record comes and gives it a place */
+}
+
+static void hello_refused(struct sl_gossip *g, struct conn *c, enum sl_reason reason)
+{
+    if (reason == SL_REASON_VERSION)
+        g->stats.refused_version++;
+    else
+        g->stats.refused_hello++;
+    sl_log(g->ports.log, SL_DEBUG, "hello of a peer refused: %s", sl_reason_text(reason));
+    conn_cut(g, c, reason);
+}
+
+static void hello_accept(struct sl_gossip *g, struct conn *c, struct sl_span m)
+{
+    uint8_t nonce[SL_NONCE_LEN], m2[SL_M1_MAX];
+    size_t len;
+    struct sl_cert peer;
+    struct sl_hello h = hello_of(g);
+    if (!tokens_take(&g->admit_tokens, &g->admit_tokens_at, g->now, SL_ADMIT_PER_SECOND,
+                     SL_ADMIT_PER_SECOND, 1)) {
+        conn_cut(g, c, SL_REASON_BUSY);
+        return;
+    }
+    for (size_t i = 0; i < SL_NONCE_LEN; i += 8) {
+        uint64_t x = sl_rand_u64(&g->rand);
+        memcpy(nonce + i, &x, 8);
+    }
+    enum sl_reason reason = sl_hello_accept(&h, c->c_d, m, nonce, &peer, m2, &len);
+    if (reason) {
+        hello_refused(g, c, reason);
+        return;
+    }
+    out_send(g, c, m2, len);
+    proven(g, c, &peer);
+}
+
+/* Our dial came to nothing. `gone`: whoever we wanted is certainly not there. */
+static void dial_failed(struct sl_gossip *g, struct conn *c, bool gone)
+{
+    struct seed *s = seed_of(g, &c->addr);
+    struct sl_id id = c->id;
+    bool wants = c->wants;
+    if (s)
+        seed_wait(g, s, false);
+    conn_free(g, c);
+    uint32_t member = wants ? table_find(g, &id) : NONE;
+    struct edge *e = member == NONE ? NULL : edge_of(g, member);
+    if (e)
+        edge_dial_failed(g, e, gone);
+}
+
+static void hello_finish(struct sl_gossip *g, struct conn *c, struct sl_span m)
+{
+    struct sl_cert peer;
+    struct sl_hello h = hello_of(g);
+    if (m.len == 2 && m.p[0] == SL_M3) {
+        enum sl_reason why = (enum sl_reason)m.p[1];
+        if (why != SL_REASON_SELF)
+            sl_log(g->ports.log, SL_DEBUG, "a peer refused our hello: %s", sl_reason_text(why));
+        struct sl_addr addr = c->addr;
+        out_simple(g, SL_OUT_CUT, c->link, NULL);
+        /* A member of the flock answers there and is somebody else: as good as a refusal. */
+        dial_failed(g, c, why == SL_REASON_WANT);
+        if (why == SL_REASON_SELF)
+            sl_gossip_unseed(g, &addr);
+        return;
+    }
+    enum sl_reason reason = sl_hello_finish(&h, c->c_d, sl_span_of(c->m1, c->m1_len), c->wants ? &c->id : NULL,
+                                            m, &peer);
+    if (reason) {
+        g->stats.refused_hello++;
+        out_simple(g, SL_OUT_CUT, c->link, NULL);
+        dial_failed(g, c, reason == SL_REASON_WANT);
+        return;
+    }
+    proven(g, c, &peer);
+}
+
+void conn_hello(struct sl_gossip *g, struct conn *c, struct sl_span m)
+{
+    switch (c->stage) {
+    case STAGE_ACCEPTED:
+        hello_accept(g, c, m);
+        break;
+    case STAGE_DIALLED:
+        hello_finish(g, c, m);
+        break;
+    case STAGE_PROVEN:
+        break;
+    }
+}
+
+void conn_gone(struct sl_gossip *g, struct conn *c, bool refused)
+{
+    switch (c->stage) {
+    case STAGE_DIALLED:
+        dial_failed(g, c, refused);
+        return;
+    case STAGE_ACCEPTED:
+        conn_free(g, c);
+        return;
+    case STAGE_PROVEN:
+        break;
+    }
+    struct edge *e = c->member == NONE ? NULL : edge_of(g, c->member);
+    bool was_its = e && e->conn == (uint32_t)(c - g->conns);
+    g->stats.links_down++;
+    conn_free(g, c);
+    if (was_its)
+        edge_lost(g, e);
+}
+
+/* ---- reviewing -------------------------------------------------------------------------- */
+
+/* Let go of what nobody here wants any more. We end what we dialled; the rest is its dialler's to end. */
+static void review(struct sl_gossip *g)
+{
+    bool whole = true; /* every neighbour is connected or failing: old edges have done their duty */
+    g->next_review = SL_NEVER;
+    for (size_t i = 0; i < g->n_edges; i++) {
+        const struct edge *e = &g->edges[i];
+        whole &= !e->wanted || e->working || edge_fails(e);
+    }
+    for (size_t i = 0; i < g->n_conns; i++) {
+        struct conn *c = &g->conns[i];
+        if (!c->link || c->stage != STAGE_PROVEN)
+            continue;
+        struct edge *e = c->member == NONE ? NULL : edge_of(g, c->member);
+        bool mine = e && e->conn == i;
+        if (mine && e->wanted) {
+            c->retire_at = SL_NEVER;
+            continue;
+        }
+        /* An unwanted edge stays until its replacements are proven and what was to be repaired is. */
+        bool idle = mine && c->ours && whole && (e->differ_since == SL_NEVER || g->now - c->proven_at > SL_SEC(30));
+        if (idle && c->retire_at == SL_NEVER)
+            c->retire_at = g->now + SL_EDGE_LINGER;
+        if (g->now >= c->retire_at) {
+            conn_cut(g, c, SL_OK);
+            if (mine)
+                edge_remove(g, e);
+            continue;
+        }
+        if (mine && c->ours && c->retire_at == SL_NEVER)
+            g->next_review = sl_earlier(g->next_review, g->now + SL_SEC(1));
+        g->next_review = sl_earlier(g->next_review, c->retire_at);
+    }
+}
+
+/* Dial one random member we have no connection with. The flock makes about one meeting a second, not each node;
+ * where all are connected there is nobody to meet. */
+static void meet(struct sl_gossip *g)
+{
+    sl_usec wait = SL_SEC(n_alive(g));
+    wait = wait < SL_MEETING_MIN ? SL_MEETING_MIN : sl_earlier(wait, SL_MEETING_MAX);
+    g->next_meeting = g->now + sl_rand_span(&g->rand, wait / 2, wait + wait / 2);
+    for (int tries = 0; tries < 8; tries++) {
+        uint32_t i = (uint32_t)sl_rand_below(&g->rand, g->n_slots);
+        const struct member *m = member_at(g, i);
+        if (!m->used || m->self || m->status == SL_LEFT || edge_of(g, i))
+            continue;
+        struct conn *c = conn_dial(g, &who(m)->addr, id_of(m));
+        if (c)
+            g->stats.meetings++;
+        return;
+    }
+}
+
+void link_tick(struct sl_gossip *g)
+{
+    for (size_t i = 0; i < g->n_conns; i++) {
+        struct conn *c = &g->conns[i];
+        if (!c->link || c->stage == STAGE_PROVEN || g->now < c->deadline)
+            continue;
+        out_simple(g, SL_OUT_CUT, c->link, NULL);
+        conn_gone(g, c, false);
+    }
+    if (g->leaving)
+        return;
+    if (g->now >= g->next_review)
+        review(g);
+    seeds_tick(g);
+    if (g->now >= g->next_meeting)
+        meet(g);
+}
+
+sl_usec link_deadline(const struct sl_gossip *g)
+{
+    sl_usec t = SL_NEVER;
+    for (size_t i = 0; i < g->n_conns; i++) {
+        const struct conn *c = &g->conns[i];
+        if (c->link && c->stage != STAGE_PROVEN)
+            t = sl_earlier(t, c->deadline);
+    }
+    if (g->leaving)
+        return t;
+    t = sl_earlier(t, sl_earlier(g->next_review, g->next_meeting));
+    return sl_earlier(t, seeds_deadline(g));
+}

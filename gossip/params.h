@@ -1,0 +1,81 @@
+/* params.h: the protocol's constants, each with its unit, its reason and its section of PROTOCOL.md. */
+#ifndef SL_GOSSIP_PARAMS_H
+#define SL_GOSSIP_PARAMS_H
+
+#include "base/types.h"
+
+/* "Overlay" */
+#define SL_EDGES_PER_SECOND 10   /* new edges a node dials */
+#define SL_EDGES_BURST 20        /* so that a small flock is whole at once */
+#define SL_PREDECESSOR_WAIT SL_SEC(2) /* the one in front dials; after this, we do */
+#define SL_EDGE_LINGER SL_SEC(5) /* an edge nobody here wants any more stays this long */
+#define SL_WATCHER_SLACK 2       /* ring places by which two views may differ about who watches whom */
+#define SL_RING_WALK_MAX 64      /* steps over the down on one ring, each way */
+
+/* "Watching in shifts" */
+#define SL_SHIFT_MAX SL_SEC(16)
+#define SL_SLOT_DRAWS 16         /* times to choose the next beat from */
+#define SL_BEAT_TIMEOUT SL_MS(550)       /* a freeze of 2 s must end before two rounds of two do */
+#define SL_BEAT_TIMEOUT_SMALL SL_MS(750) /* below SL_EDGES_SMALL edges */
+#define SL_EDGES_SMALL 8
+#define SL_EDGES_TINY 3          /* below: repeat twice, for nobody else can be asked */
+#define SL_PROMISE_GRACE SL_MS(300)
+#define SL_RTT_TIMEOUT_MAX SL_SEC(3)
+#define SL_RETRY_FAST SL_SEC(1)  /* to a failing neighbour, up to SL_RETRY_FAST_N times */
+#define SL_RETRY_FAST_N 8
+#define SL_RETRY_SLOW SL_SEC(4)
+#define SL_RETRY_DOWN SL_SEC(15) /* once it is down for SL_DOWN_LONG */
+#define SL_DOWN_LONG SL_SEC(60)
+#define SL_STALL SL_MS(200)      /* this late, we were stalled */
+#define SL_STALL_LONG SL_SEC(1)  /* others may have noticed: publish fresh vitals */
+#define SL_DOUBT_HOLD SL_SEC(3)  /* after a stall no new verdict of down */
+#define SL_MUTE_MAX SL_SEC(10)   /* half of my edges fail: silent sightings are held back, so long at most */
+#define SL_MUTE_EDGES 4          /* with fewer edges "half" says nothing */
+
+/* "Verdicts" */
+#define SL_HALF_HOLD SL_SEC(2)     /* half of the watchers, without a break */
+#define SL_SUSPECT_HOLD SL_SEC(5)  /* an eighth of them, without an answer */
+#define SL_RETURN_HOLD SL_SEC(3)   /* who just came back is not felled, and does not fell */
+#define SL_ACCUSE_BACKOFF_MAX SL_SEC(64)
+#define SL_GOOD_RESET SL_SEC(4)    /* an edge that worked this long starts its back-off anew */
+#define SL_ANSWER_GAP SL_MS(200)   /* between answers when enough accuse me to matter */
+#define SL_ANSWER_BACKOFF_MAX SL_SEC(64)
+#define SL_QUIET_RESET SL_SEC(600) /* back-offs start anew after this long without cause */
+
+/* "Spreading" */
+#define SL_SPREAD_REFUSED SL_MS(2)
+#define SL_SPREAD_URGENT SL_MS(10)
+#define SL_SPREAD_LOW SL_MS(50)
+#define SL_SPREAD_HIGH SL_MS(100)
+#define SL_SIGHTINGS_GAP_MIN SL_MS(50)
+#define SL_SIGHTINGS_GAP_MAX SL_MS(800)
+#define SL_WITHDRAW_GATHER SL_MS(200)
+#define SL_EDGE_BYTES_PER_SECOND (128 * 1024)
+#define SL_EDGE_BYTES_BURST (512 * 1024)
+#define SL_PAGE (32 * 1024)
+
+/* "Reconciling" */
+#define SL_SYNC_WAIT SL_SEC(1) /* roots may differ this long: news on its way */
+#define SL_SYNC_BACKOFF_MAX SL_SEC(30)
+#define SL_SYNC_LIST_MAX 48    /* facts in a subtree that are listed instead of split */
+#define SL_SYNC_ENTRIES_MAX 512  /* of one list */
+
+/* "Joining, leaving, healing" */
+#define SL_HELLO_TIMEOUT SL_SEC(3)
+#define SL_LOBBY_TIMEOUT SL_SEC(2)
+#define SL_ADMIT_PER_SECOND 200
+#define SL_SEEDS_KEPT 1024
+#define SL_SEED_DIALS 3 /* at once */
+#define SL_SEED_BACKOFF SL_SEC(1)
+#define SL_SEED_BACKOFF_MAX SL_SEC(900)
+#define SL_SEED_ALONE_MAX SL_SEC(5) /* while nobody else is known */
+#define SL_MEETING_MIN SL_SEC(10)
+#define SL_MEETING_MAX SL_SEC(900)
+#define SL_LEAVE_ACKS 2
+#define SL_FORGET_LASTING SL_SEC(24 * 3600)
+#define SL_FORGET_FLEETING SL_SEC(600)
+#define SL_FORGET_LEFT SL_SEC(120)
+#define SL_SWEEP SL_SEC(5)
+#define SL_GRAVES_MAX 20000
+
+#endif

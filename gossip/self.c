@@ -1,0 +1,175 @@
+/* self.c: what this node publishes of itself, when, and how it answers what is said of it. */
+#include <starling.h>
+
+#include "gossip/core.h"
+
+/* Sign and merge one fact of our own; the table spreads it like anybody's. */
+static int publish(struct sl_gossip *g, enum sl_kind kind, struct sl_span body)
+{
+    struct sl_fact_header h = {.kind = (uint8_t)kind, .origin = g->id,
+                               .version = {g->config.epoch, ++g->seq}};
+    uint8_t bytes[SL_RECORD_MAX];
+    size_t len = sl_fact_sign(g->ports.crypto, &g->config.bundle, &h, body, bytes);
+    if (len == 0)
+        return STARLING_ELIMIT;
+    return table_merge(g, sl_span_of(bytes, len), NONE) ? 0 : STARLING_ENOMEM;
+}
+
+int self_publish_record(struct sl_gossip *g)
+{
+    struct sl_record r = {.cert = g->config.cert, .addr = g->config.addr, .host = g->config.host,
+                          .zone = sl_span_of(g->config.zone, strlen(g->config.zone)),
+                          .flags = g->config.lasting ? SL_RECORD_LASTING : 0,
+                          .sections = g->record_sections};
+    uint8_t body[SL_RECORD_MAX];
+    memcpy(r.c_d, g->config.c_d, SL_KEY_LEN);
+    size_t len = sl_record_write(&r, body, sizeof body - SL_FACT_MIN);
+    return len ? publish(g, SL_RECORD, sl_span_of(body, len)) : STARLING_ELIMIT;
+}
+
+static int publish_vitals(struct sl_gossip *g)
+{
+    struct sl_vitals v = {.answered = g->answered, .state = g->state, .urgent = g->vitals_urgent,
+                          .sections = g->vitals_sections};
+    uint8_t body[SL_VITALS_MAX];
+    g->vitals_due = SL_NEVER;
+    g->vitals_urgent = false;
+    size_t len = sl_vitals_write(&v, body, sizeof body - SL_FACT_MIN);
+    return len ? publish(g, SL_VITALS, sl_span_of(body, len)) : STARLING_ELIMIT;
+}
+
+void self_vitals_soon(struct sl_gossip *g, sl_usec at, bool urgent)
+{
+    g->vitals_due = sl_earlier(g->vitals_due, at);
+    g->vitals_urgent |= urgent;
+}
+
+/* ---- answering -------------------------------------------------------------------------- */
+
+/* Somebody holds version `seen` of ours against us. Enough accusers to matter get their answer at once; a
+ * few get it after 1, 2 ... 64 s, or a lone liar could make us talk for ever. */
+void self_accused(struct sl_gossip *g, struct sl_version seen, bool by_quorum)
+{
+    if (seen.epoch != g->config.epoch || seen.seq > g->seq || seen.seq <= g->answered)
+        return;
+    if (seen.seq > g->heard_seen)
+        g->heard_seen = seen.seq;
+    size_t n = 0;
+    if (!by_quorum) {
+        verdict_against(g, g->self, &n);
+        by_quorum = n >= verdict_threshold(g, g->self);
+    }
+    if (g->now - g->answered_at > SL_QUIET_RESET)
+        g->answer_backoff = 0;
+    sl_usec gap = by_quorum ? SL_ANSWER_GAP : g->answer_backoff ? g->answer_backoff : SL_ANSWER_GAP;
+    sl_usec due = g->answered_at ? g->answered_at + gap : g->now;
+    g->answer_due = sl_earlier(g->answer_due, due > g->now ? due : g->now);
+}
+
+static void answer(struct sl_gossip *g)
+{
+    g->answer_due = SL_NEVER;
+    if (g->heard_seen <= g->answered)
+        return;
+    g->answered = g->heard_seen;
+    g->answered_at = g->now;
+    g->answer_backoff = g->answer_backoff ? sl_earlier(2 * g->answer_backoff, SL_ANSWER_BACKOFF_MAX) : SL_SEC(1);
+    g->stats.answers++;
+    self_vitals_soon(g, g->now, true);
+}
+
+/* ---- sightings -------------------------------------------------------------------------- */
+
+/* Refused ones leave at once; the others keep a growing distance from the ones before, and withdrawals are
+ * gathered, so that a stormy network does not become a stormy flock. */
+void self_sightings_changed(struct sl_gossip *g, bool urgent, bool withdrawn)
+{
+    sl_usec gap = g->sightings_gap ? g->sightings_gap : 0;
+    sl_usec due = g->sightings_at + gap;
+    if (urgent || due < g->now)
+        due = g->now;
+    if (withdrawn && due < g->now + SL_WITHDRAW_GATHER)
+        due = g->now + SL_WITHDRAW_GATHER;
+    g->sightings_due = sl_earlier(g->sightings_due, due);
+}
+
+static void publish_sightings(struct sl_gossip *g)
+{
+    struct sl_sighting list[SL_SIGHTING_ENTRIES_MAX];
+    size_t n = 0;
+    g->sightings_due = SL_NEVER;
+    for (size_t i = 0; i < g->n_edges && n < SL_SIGHTING_ENTRIES_MAX; i++) {
+        const struct edge *e = &g->edges[i];
+        if (e->accused)
+            list[n++] = (struct sl_sighting){.accused = *id_of(member_at(g, e->member)), .how = e->accused,
+                                             .seen = e->seen};
+    }
+    bool same = n == g->n_published;
+    for (size_t i = 0; i < n && same; i++)
+        same = sl_id_eq(&list[i].accused, &g->published[i].accused) && list[i].how == g->published[i].how &&
+               sl_version_cmp(list[i].seen, g->published[i].seen) == 0;
+    if (same)
+        return;
+    uint8_t body[SL_SIGHTINGS_MAX];
+    size_t len = sl_sightings_write(list, n, body, sizeof body - SL_FACT_MIN);
+    if (len == 0 || publish(g, SL_SIGHTINGS, sl_span_of(body, len)) < 0) {
+        g->sightings_due = g->now + SL_SIGHTINGS_GAP_MAX;
+        return;
+    }
+    memcpy(g->published, list, n * sizeof *list);
+    g->n_published = n;
+    bool calm = g->now - g->sightings_at > 4 * SL_SIGHTINGS_GAP_MAX;
+    g->sightings_gap = calm || !g->sightings_gap ? SL_SIGHTINGS_GAP_MIN
+                                                 : sl_earlier(2 * g->sightings_gap, SL_SIGHTINGS_GAP_MAX);
+    g->sightings_at = g->now;
+}
+
+/* ---- somebody speaks in our name -------------------------------------------------------- */
+
+static bool publish_all(struct sl_gossip *g)
+{
+    bool good = self_publish_record(g) == 0;
+    g->n_published = 0;
+    self_vitals_soon(g, g->now, true);
+    self_sightings_changed(g, true, false);
+    return good;
+}
+
+/* A fact of our own origin from outside: an echo of what we said, or what an earlier life of ours, or a copy
+ * of this machine, said. A newer epoch than ours: jump above it, once; whoever does it again is a clone. */
+void self_foreign(struct sl_gossip *g, const struct sl_fact_header *header)
+{
+    struct sl_version own = {g->config.epoch, g->seq};
+    if (sl_version_cmp(header->version, own) <= 0)
+        return;
+    bool again = g->jumped_at && g->now - g->jumped_at < SL_QUIET_RESET;
+    g->jumped_at = g->now;
+    uint64_t ms = (header->version.epoch > own.epoch ? header->version.epoch : own.epoch) >> 16;
+    g->config.epoch = (ms + 1) << 16 | (sl_rand_u64(&g->rand) & 0xffff);
+    g->seq = g->answered = g->heard_seen = 0;
+    if (again)
+        table_conflict(g, &g->id);
+    sl_log(g->ports.log, again ? SL_WARNING : SL_INFO,
+           again ? "another node speaks with this node's key again; a copied machine? new epoch taken"
+                 : "an earlier life of this node is remembered with a newer epoch; new epoch taken");
+    publish_all(g);
+}
+
+void self_tick(struct sl_gossip *g)
+{
+    if (g->now >= g->answer_due)
+        answer(g);
+    if (g->now >= g->vitals_due)
+        (void)publish_vitals(g); /* too long was refused when it was put */
+    if (g->now >= g->sightings_due) {
+        if (g->isolated) /* publish nothing; the first answer brings us back here */
+            g->sightings_due = g->now + SL_SIGHTINGS_GAP_MAX;
+        else
+            publish_sightings(g);
+    }
+}
+
+sl_usec self_deadline(const struct sl_gossip *g)
+{
+    return sl_earlier(g->answer_due, sl_earlier(g->vitals_due, g->sightings_due));
+}

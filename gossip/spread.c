@@ -1,0 +1,276 @@
+/* spread.c: pass news on (PROTOCOL.md, "Spreading").
+ * A new fact goes to every neighbour but the one it came from, after a short delay in which a copy arriving
+ * from a neighbour cancels the one queued for it. Only the newest version of a fact waits. What somebody lacks
+ * (reconciliation) waits in the same place with one connection's bit set, so that pages and news share one
+ * budget of bytes an edge. What cannot be sent is not kept for ever: reconciliation finds it. */
+#include <starling.h>
+
+#include "base/bytes.h"
+#include "base/pack.h"
+#include "gossip/core.h"
+
+/* ---- (member, kind) to place in g->waiting: open addressing, deletion shifts back -------- */
+
+static size_t home_of(const struct sl_gossip *g, uint32_t member, uint8_t kind)
+{
+    uint64_t x = ((uint64_t)member << 2 | kind) * UINT64_C(0x9E3779B97F4A7C15);
+    return (size_t)(x >> 32) & (g->cap_waiting_map - 1);
+}
+
+static size_t slot_of(const struct sl_gossip *g, uint32_t member, uint8_t kind)
+{
+    size_t i = home_of(g, member, kind);
+    while (g->waiting_map[i]) {
+        const struct waiting *w = &g->waiting[g->waiting_map[i] - 1];
+        if (w->member == member && w->kind == kind)
+            break;
+        i = (i + 1) & (g->cap_waiting_map - 1);
+    }
+    return i;
+}
+
+static struct waiting *find(const struct sl_gossip *g, uint32_t member, uint8_t kind)
+{
+    if (g->n_waiting == 0)
+        return NULL;
+    uint32_t at = g->waiting_map[slot_of(g, member, kind)];
+    return at ? &g->waiting[at - 1] : NULL;
+}
+
+static void map_remove(struct sl_gossip *g, size_t i)
+{
+    size_t mask = g->cap_waiting_map - 1;
+    for (size_t next = (i + 1) & mask; g->waiting_map[next]; next = (next + 1) & mask) {
+        const struct waiting *w = &g->waiting[g->waiting_map[next] - 1];
+        size_t home = home_of(g, w->member, w->kind);
+        if (((next - home) & mask) >= ((next - i) & mask)) {
+            g->waiting_map[i] = g->waiting_map[next];
+            i = next;
+        }
+    }
+    g->waiting_map[i] = 0;
+}
+
+static void drop(struct sl_gossip *g, size_t at)
+{
+    map_remove(g, slot_of(g, g->waiting[at].member, g->waiting[at].kind));
+    size_t last = --g->n_waiting;
+    if (at != last) {
+        g->waiting_map[slot_of(g, g->waiting[last].member, g->waiting[last].kind)] = (uint32_t)at + 1;
+        g->waiting[at] = g->waiting[last];
+    }
+}
+
+static struct waiting *add(struct sl_gossip *g, uint32_t member, uint8_t kind)
+{
+    struct waiting *w = find(g, member, kind);
+    if (w)
+        return w;
+    size_t n = g->n_waiting + 1;
+    if (sl_alloc_grow(mem(g), (void **)&g->waiting, sizeof *g->waiting, &g->cap_waiting, n) < 0)
+        return NULL;
+    if (2 * n > g->cap_waiting_map) {
+        size_t cap = g->cap_waiting_map ? 2 * g->cap_waiting_map : 64;
+        uint32_t *map = sl_alloc_zero(mem(g), cap * sizeof *map);
+        if (!map)
+            return NULL;
+        sl_alloc_free(mem(g), g->waiting_map, g->cap_waiting_map * sizeof *map);
+        g->waiting_map = map;
+        g->cap_waiting_map = cap;
+        for (size_t i = 0; i < g->n_waiting; i++)
+            map[slot_of(g, g->waiting[i].member, g->waiting[i].kind)] = (uint32_t)i + 1;
+    }
+    w = &g->waiting[g->n_waiting];
+    memset(w, 0, sizeof *w);
+    w->member = member;
+    w->kind = kind;
+    w->due = SL_NEVER;
+    g->waiting_map[slot_of(g, member, kind)] = (uint32_t)++g->n_waiting;
+    return w;
+}
+
+void spread_fini(struct sl_gossip *g)
+{
+    sl_alloc_free(mem(g), g->waiting, g->cap_waiting * sizeof *g->waiting);
+    sl_alloc_free(mem(g), g->waiting_map, g->cap_waiting_map * sizeof *g->waiting_map);
+}
+
+/* ---- what waits ------------------------------------------------------------------------- */
+
+static void bit_set(struct waiting *w, uint32_t conn)
+{
+    w->mask[conn / 64] |= UINT64_C(1) << conn % 64;
+}
+
+static void bit_clear(struct waiting *w, uint32_t conn)
+{
+    w->mask[conn / 64] &= ~(UINT64_C(1) << conn % 64);
+}
+
+static bool bit_is_set(const struct waiting *w, uint32_t conn)
+{
+    return w->mask[conn / 64] >> conn % 64 & 1;
+}
+
+static bool mask_is_empty(const struct waiting *w)
+{
+    uint64_t any = 0;
+    for (size_t i = 0; i < SL_COUNT(w->mask); i++)
+        any |= w->mask[i];
+    return any == 0;
+}
+
+static void wait_until(struct sl_gossip *g, struct waiting *w, sl_usec due)
+{
+    w->due = sl_earlier(w->due, due);
+    g->spread_due = sl_earlier(g->spread_due, w->due);
+}
+
+void spread_news(struct sl_gossip *g, uint32_t member, enum sl_kind kind, sl_usec delay, uint32_t from)
+{
+    bool anybody = false;
+    for (uint32_t i = 0; i < g->n_conns && !anybody; i++)
+        anybody = g->conns[i].link && g->conns[i].stage == STAGE_PROVEN && i != from;
+    struct waiting *w = anybody ? add(g, member, (uint8_t)kind) : find(g, member, (uint8_t)kind);
+    if (!w)
+        return;
+    for (uint32_t i = 0; i < g->n_conns; i++) {
+        if (g->conns[i].link && g->conns[i].stage == STAGE_PROVEN)
+            bit_set(w, i);
+    }
+    if (from != NONE)
+        bit_clear(w, from);
+    wait_until(g, w, g->now + delay);
+}
+
+/* The neighbour has this very version: it need not get it from us. */
+void spread_seen(struct sl_gossip *g, uint32_t member, enum sl_kind kind, uint32_t from)
+{
+    struct waiting *w = from == NONE ? NULL : find(g, member, (uint8_t)kind);
+    if (w)
+        bit_clear(w, from);
+}
+
+void spread_push(struct sl_gossip *g, uint32_t member, enum sl_kind kind, uint32_t conn)
+{
+    if (!fact_of(member_at(g, member), kind))
+        return;
+    struct waiting *w = add(g, member, (uint8_t)kind);
+    if (!w)
+        return;
+    bit_set(w, conn);
+    wait_until(g, w, g->now);
+}
+
+void spread_forget(struct sl_gossip *g, uint32_t member)
+{
+    for (uint8_t kind = 1; kind <= SL_KINDS; kind++) {
+        struct waiting *w = find(g, member, kind);
+        if (w)
+            drop(g, (size_t)(w - g->waiting));
+    }
+}
+
+void spread_conn_gone(struct sl_gossip *g, uint32_t conn)
+{
+    for (size_t i = 0; i < g->n_waiting; i++)
+        bit_clear(&g->waiting[i], conn);
+}
+
+/* ---- sending ---------------------------------------------------------------------------- */
+
+#define FRAME_HEAD 6 /* array 32 header and the message's type */
+
+struct frame {
+    uint8_t bytes[FRAME_HEAD + SL_PAGE];
+    struct sl_pack w;
+    uint32_t n;
+};
+
+static void frame_open(struct frame *f)
+{
+    sl_pack_init(&f->w, f->bytes + FRAME_HEAD, sizeof f->bytes - FRAME_HEAD);
+    f->n = 0;
+}
+
+static void frame_send(struct sl_gossip *g, struct conn *c, struct frame *f)
+{
+    if (f->n == 0)
+        return;
+    f->bytes[0] = 0xdd;
+    sl_put32(f->bytes + 1, f->n + 1);
+    f->bytes[5] = MSG_FACTS;
+    size_t len = FRAME_HEAD + f->w.len;
+    c->tokens -= (int64_t)len;
+    out_send(g, c, f->bytes, len);
+    frame_open(f);
+}
+
+static void frame_add(struct sl_gossip *g, struct conn *c, struct frame *f, const struct sl_fact *fact)
+{
+    if (f->w.len + fact->len + 5 > f->w.cap)
+        frame_send(g, c, f);
+    sl_pack_bin(&f->w, fact->bytes, fact->len);
+    f->n++;
+}
+
+static void tokens_earn(struct conn *c, sl_usec now)
+{
+    int64_t earned = (now - c->tokens_at) * SL_EDGE_BYTES_PER_SECOND / SL_SEC(1);
+    if (earned == 0)
+        return;
+    c->tokens = c->tokens + earned > SL_EDGE_BYTES_BURST ? SL_EDGE_BYTES_BURST : c->tokens + earned;
+    c->tokens_at = now;
+}
+
+/* All that is due for one connection, within its budget. False when something had to stay. */
+static bool flush(struct sl_gossip *g, uint32_t conn)
+{
+    struct conn *c = &g->conns[conn];
+    struct frame f;
+    tokens_earn(c, g->now);
+    frame_open(&f);
+    bool all = true;
+    for (size_t i = 0; i < g->n_waiting; i++) {
+        struct waiting *w = &g->waiting[i];
+        if (w->due > g->now || !bit_is_set(w, conn))
+            continue;
+        if (c->tokens <= (int64_t)f.w.len) {
+            all = false;
+            break;
+        }
+        /* Nobody can check a fact without its origin's record. */
+        struct waiting *record = find(g, w->member, SL_RECORD);
+        if (record && record != w && bit_is_set(record, conn)) {
+            frame_add(g, c, &f, fact_of(member_at(g, w->member), SL_RECORD));
+            bit_clear(record, conn);
+        }
+        struct sl_fact *fact = fact_of(member_at(g, w->member), (enum sl_kind)w->kind);
+        if (fact) /* a newer epoch may have voided it meanwhile */
+            frame_add(g, c, &f, fact);
+        bit_clear(w, conn);
+    }
+    frame_send(g, c, &f);
+    return all;
+}
+
+void spread_tick(struct sl_gossip *g)
+{
+    if (g->now < g->spread_due)
+        return;
+    g->spread_due = SL_NEVER;
+    bool all = true;
+    for (uint32_t i = 0; i < g->n_conns; i++) {
+        if (g->conns[i].link && g->conns[i].stage == STAGE_PROVEN)
+            all &= flush(g, i);
+    }
+    for (size_t i = g->n_waiting; i-- > 0;) {
+        struct waiting *w = &g->waiting[i];
+        if (mask_is_empty(w))
+            drop(g, i);
+        else if (w->due > g->now)
+            g->spread_due = sl_earlier(g->spread_due, w->due);
+    }
+    if (!all) /* a budget ran out: a page's worth is earned in a quarter of a second */
+        g->spread_due = sl_earlier(g->spread_due, g->now + SL_MS(100));
+}

@@ -1,0 +1,338 @@
+/* verdict.c: decide from everyone's sightings who is reachable (PROTOCOL.md, "Verdicts").
+ *
+ * An accusation is an entry in a node's sightings: (T, how, seen). It stands until T's vitals say
+ * answered >= seen. T is down when standing accusers are three quarters of its live watchers, or half of
+ * them for SL_HALF_HOLD without a break, or an eighth for SL_SUSPECT_HOLD without an answer; suspect when
+ * there is any. Nothing is consumed and nobody remembers who was told: the verdict follows from facts and
+ * time, so the same facts give the same verdict everywhere. */
+#include <starling.h>
+
+#include "gossip/core.h"
+
+struct count {
+    size_t standing;         /* accusers that count */
+    size_t watchers;         /* live ones */
+    struct sl_version seen;  /* highest of the standing */
+    sl_usec recheck;         /* an accuser's word will count then */
+};
+
+#define ACCUSERS_MAX 128 /* of one member; more watchers than this no member has */
+
+static struct accused *case_of(const struct sl_gossip *g, uint32_t index)
+{
+    uint32_t c = member_at(g, index)->case_index;
+    return c == NONE ? NULL : &g->cases[c];
+}
+
+static uint64_t answered_by(const struct member *m)
+{
+    struct sl_vitals vitals;
+    const struct sl_fact *f = fact_of(m, SL_VITALS);
+    if (!f || f->version.epoch != m->epoch || !sl_vitals_read(sl_fact_body(f), &vitals))
+        return 0;
+    return vitals.answered;
+}
+
+static struct count count_standing(const struct sl_gossip *g, const struct accused *a)
+{
+    const struct member *m = member_at(g, a->member);
+    uint64_t answered = answered_by(m);
+    struct sl_version held = newest(m);
+    uint32_t ask[ACCUSERS_MAX];
+    struct sl_version seen[ACCUSERS_MAX];
+    bool counts[ACCUSERS_MAX];
+    size_t n = 0;
+    struct count c = {.recheck = SL_NEVER};
+    for (size_t i = 0; i < a->n && n < ACCUSERS_MAX; i++) {
+        const struct accusation *x = &a->list[i];
+        const struct member *accuser = member_at(g, x->accuser);
+        /* One version behind its epoch, answered, or never signed as far as we know: it does not stand. */
+        if (x->seen.epoch != m->epoch || x->seen.seq <= answered || sl_version_cmp(x->seen, held) > 0)
+            continue;
+        if (!is_live(accuser))
+            continue;
+        if (accuser->returned && g->now - accuser->since < SL_RETURN_HOLD) {
+            c.recheck = sl_earlier(c.recheck, accuser->since + SL_RETURN_HOLD);
+            continue;
+        }
+        seen[n] = x->seen;
+        ask[n++] = x->accuser;
+    }
+    c.watchers = ring_watchers(g, a->member, ask, n, counts);
+    for (size_t i = 0; i < n; i++) {
+        if (!counts[i])
+            continue;
+        c.standing++;
+        if (sl_version_cmp(seen[i], c.seen) > 0)
+            c.seen = seen[i];
+    }
+    return c;
+}
+
+static size_t eighth_of(size_t watchers)
+{
+    return watchers < 8 ? 1 : (watchers + 7) / 8;
+}
+
+/* Keep `since` while the condition holds without a break. */
+static void keep_since(sl_usec *since, bool holds, sl_usec now)
+{
+    if (!holds)
+        *since = SL_NEVER;
+    else if (*since == SL_NEVER)
+        *since = now;
+}
+
+static bool held_for(sl_usec since, sl_usec span, sl_usec now, sl_usec *recheck)
+{
+    if (since == SL_NEVER)
+        return false;
+    if (now - since >= span)
+        return true;
+    *recheck = sl_earlier(*recheck, since + span);
+    return false;
+}
+
+void verdict_judge(struct sl_gossip *g, uint32_t index)
+{
+    struct member *m = member_at(g, index);
+    struct accused *a = case_of(g, index);
+    if (!a || m->self || m->status == SL_LEFT)
+        return;
+    struct count c = count_standing(g, a);
+    sl_usec recheck = c.recheck;
+    keep_since(&a->half_since, c.standing > 0 && 2 * c.standing >= c.watchers, g->now);
+    keep_since(&a->eighth_since, c.standing >= eighth_of(c.watchers), g->now);
+    bool down = c.standing > 0 && (a->superseded || 4 * c.standing >= 3 * c.watchers);
+    down |= held_for(a->half_since, SL_HALF_HOLD, g->now, &recheck);
+    down |= held_for(a->eighth_since, SL_SUSPECT_HOLD, g->now, &recheck);
+    /* Who is down stays down while anything stands: its accusers may change places, the dead do not answer. */
+    if (m->status == SL_DOWN)
+        down = c.standing > 0;
+    else if (down) {
+        sl_usec hold = g->no_down_until;
+        if (m->returned)
+            hold = hold > m->since + SL_RETURN_HOLD ? hold : m->since + SL_RETURN_HOLD;
+        if (g->now < hold || g->isolated) {
+            down = false;
+            recheck = sl_earlier(recheck, hold > g->now ? hold : SL_NEVER);
+        }
+    }
+    a->recheck = down ? SL_NEVER : recheck;
+    table_set_status(g, index, down ? SL_DOWN : c.standing > 0 ? SL_SUSPECT : SL_ALIVE);
+}
+
+void verdict_reopen(struct sl_gossip *g)
+{
+    g->judge_all_at = sl_earlier(g->judge_all_at, g->now + SL_MS(10));
+}
+
+void verdict_tick(struct sl_gossip *g)
+{
+    bool all = g->now >= g->judge_all_at;
+    if (all)
+        g->judge_all_at = SL_NEVER;
+    for (size_t i = 0; i < g->n_cases; i++) {
+        if (all || g->now >= g->cases[i].recheck)
+            verdict_judge(g, g->cases[i].member);
+    }
+}
+
+sl_usec verdict_deadline(const struct sl_gossip *g)
+{
+    sl_usec t = g->judge_all_at;
+    for (size_t i = 0; i < g->n_cases; i++)
+        t = sl_earlier(t, g->cases[i].recheck);
+    return t;
+}
+
+/* A stall of ours must not count as silence of theirs. */
+void verdict_shift(struct sl_gossip *g, sl_usec lag)
+{
+    for (size_t i = 0; i < g->n_cases; i++) {
+        struct accused *a = &g->cases[i];
+        a->half_since = sl_after(a->half_since, a->half_since == SL_NEVER ? 0 : lag);
+        a->eighth_since = sl_after(a->eighth_since, a->eighth_since == SL_NEVER ? 0 : lag);
+    }
+}
+
+struct sl_version verdict_against(const struct sl_gossip *g, uint32_t index, size_t *ret_n)
+{
+    const struct accused *a = case_of(g, index);
+    struct count c = {0};
+    if (a)
+        c = count_standing(g, a);
+    *ret_n = c.standing;
+    return c.seen;
+}
+
+size_t verdict_threshold(const struct sl_gossip *g, uint32_t index)
+{
+    return eighth_of(ring_watchers(g, index, NULL, 0, NULL));
+}
+
+size_t sl_gossip_standing(const struct sl_gossip *g, const struct sl_id *id)
+{
+    size_t n = 0;
+    uint32_t index = table_find(g, id);
+    if (index != NONE)
+        verdict_against(g, index, &n);
+    return n;
+}
+
+/* ---- keeping the lists ------------------------------------------------------------------ */
+
+static bool supersedes(const struct member *a, const struct member *b)
+{
+    return a->used && a->epoch > b->epoch && sl_addr_eq(&who(a)->addr, &who(b)->addr);
+}
+
+static struct accused *case_open(struct sl_gossip *g, uint32_t index)
+{
+    struct accused *a = case_of(g, index);
+    if (a)
+        return a;
+    if (sl_alloc_grow(mem(g), (void **)&g->cases, sizeof *g->cases, &g->cap_cases, g->n_cases + 1) < 0)
+        return NULL;
+    a = &g->cases[g->n_cases];
+    memset(a, 0, sizeof *a);
+    a->member = index;
+    a->half_since = a->eighth_since = a->recheck = SL_NEVER;
+    for (uint32_t i = 0; i < g->n_slots && !a->superseded; i++)
+        a->superseded = supersedes(member_at(g, i), member_at(g, index));
+    member_at(g, index)->case_index = (uint32_t)g->n_cases++;
+    return a;
+}
+
+static void case_close(struct sl_gossip *g, struct accused *a)
+{
+    uint32_t at = (uint32_t)(a - g->cases);
+    member_at(g, a->member)->case_index = NONE;
+    sl_alloc_free(mem(g), a->list, a->cap * sizeof *a->list);
+    *a = g->cases[--g->n_cases];
+    if (at < g->n_cases)
+        member_at(g, a->member)->case_index = at;
+}
+
+void verdict_fini(struct sl_gossip *g)
+{
+    for (size_t i = 0; i < g->n_cases; i++)
+        sl_alloc_free(mem(g), g->cases[i].list, g->cases[i].cap * sizeof *g->cases[i].list);
+    sl_alloc_free(mem(g), g->cases, g->cap_cases * sizeof *g->cases);
+}
+
+static void accuse(struct sl_gossip *g, uint32_t accuser, uint32_t index, const struct sl_sighting *s)
+{
+    struct accused *a = case_open(g, index);
+    if (!a)
+        return;
+    for (size_t i = 0; i < a->n; i++) {
+        if (a->list[i].accuser == accuser) {
+            a->list[i].how = s->how;
+            a->list[i].seen = s->seen;
+            return;
+        }
+    }
+    if (a->n >= ACCUSERS_MAX ||
+        sl_alloc_grow(mem(g), (void **)&a->list, sizeof *a->list, &a->cap, a->n + 1) < 0)
+        return;
+    a->list[a->n++] = (struct accusation){.accuser = accuser, .how = s->how, .seen = s->seen};
+}
+
+static void acquit(struct sl_gossip *g, uint32_t accuser, uint32_t index)
+{
+    struct accused *a = case_of(g, index);
+    for (size_t i = 0; a && i < a->n; i++) {
+        if (a->list[i].accuser == accuser) {
+            a->list[i] = a->list[--a->n];
+            break;
+        }
+    }
+    verdict_judge(g, index);
+    if (a && a->n == 0)
+        case_close(g, a);
+}
+
+static const struct sl_sighting *entry_about(const struct sl_sighting *entries, size_t n, const struct sl_id *id)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (sl_id_eq(&entries[i].accused, id))
+            return &entries[i];
+    }
+    return NULL;
+}
+
+void verdict_sightings(struct sl_gossip *g, uint32_t accuser, const struct sl_fact *before,
+                       const struct sl_fact *after)
+{
+    struct sl_sighting old[SL_SIGHTING_ENTRIES_MAX], now[SL_SIGHTING_ENTRIES_MAX];
+    size_t n_old = 0, n_now = 0;
+    if (before && !sl_sightings_read(sl_fact_body(before), old, &n_old))
+        n_old = 0;
+    if (after && !sl_sightings_read(sl_fact_body(after), now, &n_now))
+        n_now = 0;
+    for (size_t i = 0; i < n_old; i++) {
+        uint32_t index = table_find(g, &old[i].accused);
+        if (index != NONE && !entry_about(now, n_now, &old[i].accused))
+            acquit(g, accuser, index);
+    }
+    for (size_t i = 0; i < n_now; i++) {
+        uint32_t index = table_find(g, &now[i].accused);
+        if (index == NONE) {
+            g->stray_accusations = true;
+            continue;
+        }
+        const struct sl_sighting *was = entry_about(old, n_old, &now[i].accused);
+        if (was && was->how == now[i].how && sl_version_cmp(was->seen, now[i].seen) == 0)
+            continue;
+        accuse(g, accuser, index, &now[i]);
+        if (index == g->self)
+            self_accused(g, now[i].seen, false);
+        else if (accuser != g->self)
+            watch_doubt(g, index);
+        verdict_judge(g, index);
+    }
+}
+
+/* A newer identity on somebody's address: the one before will not come back there. */
+void verdict_new_address(struct sl_gossip *g, uint32_t index)
+{
+    for (size_t i = 0; i < g->n_cases; i++) {
+        struct accused *a = &g->cases[i];
+        if (!a->superseded && supersedes(member_at(g, index), member_at(g, a->member))) {
+            a->superseded = true;
+            a->recheck = g->now;
+        }
+    }
+}
+
+void verdict_new_member(struct sl_gossip *g, uint32_t index)
+{
+    verdict_new_address(g, index);
+    if (!g->stray_accusations)
+        return;
+    const struct sl_id *id = id_of(member_at(g, index));
+    for (uint32_t i = 0; i < g->n_slots; i++) {
+        struct sl_sighting entries[SL_SIGHTING_ENTRIES_MAX];
+        size_t n = 0;
+        struct member *m = member_at(g, i);
+        struct sl_fact *f = m->used ? fact_of(m, SL_SIGHTINGS) : NULL;
+        if (!f || !sl_sightings_read(sl_fact_body(f), entries, &n))
+            continue;
+        const struct sl_sighting *s = entry_about(entries, n, id);
+        if (s)
+            accuse(g, i, index, s);
+    }
+    verdict_judge(g, index);
+}
+
+/* `index` leaves the table: nothing it said counts, and nothing said of it. */
+void verdict_forget(struct sl_gossip *g, uint32_t index)
+{
+    struct accused *a = case_of(g, index);
+    if (a)
+        case_close(g, a);
+    const struct sl_fact *f = fact_of(member_at(g, index), SL_SIGHTINGS);
+    if (f)
+        verdict_sightings(g, index, f, NULL);
+}

@@ -1,0 +1,661 @@
+/* watch.c: watching in shifts (PROTOCOL.md, "Watching in shifts").
+ *
+ * A node has about 2K watchers, and each beats it once a shift; so it is looked at about once a second by
+ * somebody. One exchange of three messages (beat; echo with a number of its own; acknowledgement) proves both
+ * directions to both ends. Only an echo is proof, and extra beats never move the scheduled phase: when any
+ * message counted, one flood aligned all watchers, and the node was then unwatched for a whole shift.
+ * What stays unanswered is a sighting; but a node doubts itself before it doubts others. */
+#include <starling.h>
+
+#include "base/bytes.h"
+#include "base/pack.h"
+#include "gossip/core.h"
+
+/* ---- edges ------------------------------------------------------------------------------ */
+
+struct edge *edge_of(struct sl_gossip *g, uint32_t member)
+{
+    for (size_t i = 0; i < g->n_edges; i++) {
+        if (g->edges[i].member == member)
+            return &g->edges[i];
+    }
+    return NULL;
+}
+
+struct edge *edge_add(struct sl_gossip *g, uint32_t member)
+{
+    if (sl_alloc_grow(mem(g), (void **)&g->edges, sizeof *g->edges, &g->cap_edges, g->n_edges + 1) < 0)
+        return NULL;
+    struct edge *e = &g->edges[g->n_edges++];
+    memset(e, 0, sizeof *e);
+    e->member = member;
+    e->conn = NONE;
+    e->next_beat = e->next_try = SL_NEVER;
+    e->differ_since = e->sync_at = SL_NEVER;
+    return e;
+}
+
+void edge_remove(struct sl_gossip *g, struct edge *e)
+{
+    if (e->accused)
+        self_sightings_changed(g, false, true);
+    *e = g->edges[--g->n_edges];
+}
+
+bool edge_fails(const struct edge *e)
+{
+    return e->failures > 0 || e->refused;
+}
+
+static size_t n_connected(const struct sl_gossip *g)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < g->n_edges; i++)
+        n += g->edges[i].conn != NONE;
+    return n;
+}
+
+/* How long until each of my watchers has looked once: a second for each edge, sixteen at most. */
+static sl_usec shift_of(const struct sl_gossip *g)
+{
+    size_t n = n_connected(g);
+    return sl_earlier(SL_SEC(n ? n : 1), SL_SHIFT_MAX);
+}
+
+/* Both ends agree who of them beats on schedule. */
+static bool initiates(const struct sl_gossip *g, const struct edge *e)
+{
+    const struct sl_id *a = &g->id, *b = id_of(member_at(g, e->member));
+    uint8_t pair[2 * SL_ID_LEN];
+    bool first = sl_id_cmp(a, b) < 0;
+    memcpy(pair, first ? a->b : b->b, SL_ID_LEN);
+    memcpy(pair + SL_ID_LEN, first ? b->b : a->b, SL_ID_LEN);
+    return (sl_siphash(g->config.bundle.flock, pair, sizeof pair) & 1) == first;
+}
+
+/* Distance between two times on a clock face of one shift. */
+static sl_usec apart(sl_usec a, sl_usec b, sl_usec shift)
+{
+    sl_usec d = (a > b ? a - b : b - a) % shift;
+    return d < shift - d ? d : shift - d;
+}
+
+/* When to beat `e` next, about a shift from now: of a few times drawn at random the one farthest from when our
+ * other edges are due. Left to chance alone a node is looked at like a bus stop, once a second on average and
+ * now and then not for five; each node filling the gaps among its own exchanges evens that out. */
+static sl_usec next_slot(struct sl_gossip *g, const struct edge *e)
+{
+    sl_usec shift = shift_of(g), best = 0, best_gap = -1;
+    for (int i = 0; i < SL_SLOT_DRAWS; i++) {
+        sl_usec t = g->now + sl_rand_span(&g->rand, shift - shift / 4, shift + shift / 4), gap = shift;
+        for (size_t k = 0; k < g->n_edges; k++) {
+            const struct edge *other = &g->edges[k];
+            if (other == e || other->conn == NONE || other->next_beat == SL_NEVER)
+                continue;
+            sl_usec due = other->next_beat - (initiates(g, other) ? 0 : SL_PROMISE_GRACE);
+            gap = sl_earlier(gap, apart(t, due, shift));
+        }
+        if (gap > best_gap) {
+            best_gap = gap;
+            best = t;
+        }
+    }
+    return best;
+}
+
+static sl_usec timeout_of(const struct sl_gossip *g, const struct edge *e)
+{
+    sl_usec base = n_connected(g) < SL_EDGES_SMALL ? SL_BEAT_TIMEOUT_SMALL : SL_BEAT_TIMEOUT;
+    return base + sl_earlier(3 * e->rtt, SL_RTT_TIMEOUT_MAX);
+}
+
+static unsigned repeats_of(const struct sl_gossip *g)
+{
+    return n_connected(g) < SL_EDGES_TINY ? 2 : 1;
+}
+
+static sl_usec retry_after(const struct sl_gossip *g, const struct edge *e)
+{
+    const struct member *m = member_at(g, e->member);
+    if (m->status == SL_DOWN && g->now - m->since >= SL_DOWN_LONG)
+        return SL_RETRY_DOWN;
+    return e->failures < SL_RETRY_FAST_N ? SL_RETRY_FAST : SL_RETRY_SLOW;
+}
+
+/* ---- accusing --------------------------------------------------------------------------- */
+
+static bool still_stands(const struct sl_gossip *g, const struct edge *e)
+{
+    struct sl_vitals vitals;
+    const struct member *m = member_at(g, e->member);
+    const struct sl_fact *f = fact_of(m, SL_VITALS);
+    if (e->seen.epoch != m->epoch)
+        return false;
+    return !f || !sl_vitals_read(sl_fact_body(f), &vitals) || f->version.epoch != m->epoch ||
+           e->seen.seq > vitals.answered;
+}
+
+/* Say of T what we know, unless it is said already. When T has answered and we still cannot reach it, say it
+ * again with the newer `seen`, more and more rarely. */
+static void edge_accuse(struct sl_gossip *g, struct edge *e, enum sl_how how)
+{
+    struct member *m = member_at(g, e->member);
+    if (!e->wanted || m->status == SL_LEFT || g->leaving)
+        return;
+    if (e->accused && still_stands(g, e)) {
+        if (how == SL_REFUSED && e->accused == SL_SILENT) {
+            e->accused = SL_REFUSED;
+            self_sightings_changed(g, true, false);
+        }
+        return;
+    }
+    if (e->seen.epoch != m->epoch || e->good_for >= SL_GOOD_RESET)
+        e->accuse_next = e->accuse_backoff = 0;
+    if (g->now < e->accuse_next)
+        return;
+    e->accuse_backoff = e->accuse_backoff ? sl_earlier(2 * e->accuse_backoff, SL_ACCUSE_BACKOFF_MAX) : SL_SEC(1);
+    e->accuse_next = g->now + e->accuse_backoff;
+    e->accused = (uint8_t)how;
+    e->seen = newest(m);
+    g->stats.sightings++;
+    self_sightings_changed(g, how == SL_REFUSED, false);
+}
+
+/* ---- self-doubt ------------------------------------------------------------------------- */
+
+struct edge_count {
+    size_t live, failing, working; /* edges to members that are not down; failing: silent ones */
+};
+
+static struct edge_count count_edges(const struct sl_gossip *g)
+{
+    struct edge_count n = {0};
+    for (size_t i = 0; i < g->n_edges; i++) {
+        const struct edge *e = &g->edges[i];
+        bool live = is_live(member_at(g, e->member));
+        n.working += e->working || (e->refused && live); /* a refusal crossed the network as well */
+        if (!e->wanted || !live)
+            continue;
+        n.live++;
+        n.failing += e->failures > 0 && !e->refused;
+    }
+    return n;
+}
+
+static void leave_isolation(struct sl_gossip *g)
+{
+    g->isolated = false;
+    g->tell_stale = true;
+    g->no_down_until = g->now + SL_DOUBT_HOLD;
+    sl_log(g->ports.log, SL_INFO, "an edge answers again; this node is no longer cut off");
+}
+
+/* Half of my edges fail: more likely it is me. No edge works at all: judge nobody. */
+static void doubt_self(struct sl_gossip *g)
+{
+    struct edge_count n = count_edges(g);
+    bool half = n.live >= SL_MUTE_EDGES && 2 * n.failing >= n.live;
+    if (!half)
+        g->mute_since = SL_NEVER;
+    else if (g->mute_since == SL_NEVER)
+        g->mute_since = g->now;
+    g->muted = half && g->now - g->mute_since < SL_MUTE_MAX;
+    if (!g->isolated && n.working == 0 && n.live >= 2 && n.failing == n.live) {
+        g->isolated = true;
+        g->tell_stale = true;
+        sl_log(g->ports.log, SL_WARNING, "none of %zu neighbours answers: this node is cut off, judges nobody",
+               n.live);
+    }
+}
+
+/* The edge worked until now: for how long? */
+static void edge_worked(struct sl_gossip *g, struct edge *e)
+{
+    if (!edge_fails(e))
+        e->good_for = e->good_since ? g->now - e->good_since : SL_NEVER;
+}
+
+static void edge_failed(struct sl_gossip *g, struct edge *e)
+{
+    edge_worked(g, e);
+    e->failures++;
+    e->working = e->refused = false;
+    e->first_seq = 0;
+    e->next_try = g->now + retry_after(g, e);
+    g->stats.beat_timeouts++;
+    doubt_self(g);
+    if (!g->isolated && !g->muted)
+        edge_accuse(g, e, SL_SILENT);
+    if (e->conn != NONE && e->failures >= SL_RETRY_FAST_N) {
+        /* TCP backs off for minutes after a cut; a connection of now finds out sooner. */
+        conn_cut(g, &g->conns[e->conn], SL_OK);
+        e->conn = NONE;
+    }
+}
+
+static void beat(struct sl_gossip *g, struct edge *e, sl_usec promise, unsigned repeats);
+
+/* An echo or its acknowledgement: both directions work. */
+static void edge_good(struct sl_gossip *g, struct edge *e)
+{
+    bool was_isolated = g->isolated;
+    if (edge_fails(e))
+        e->good_since = g->now;
+    e->failures = 0;
+    e->refused = false;
+    e->working = true;
+    e->next_try = SL_NEVER;
+    if (e->accused) {
+        e->accused = 0;
+        self_sightings_changed(g, false, true);
+    }
+    if (was_isolated) {
+        leave_isolation(g);
+        watch_stall(g, 0);
+    }
+    doubt_self(g);
+}
+
+/* ---- the exchange ----------------------------------------------------------------------- */
+
+/* What this node holds against the receiver: only where it matters to the verdict, or our own edge fails. */
+static struct sl_version held_against(const struct sl_gossip *g, const struct edge *e)
+{
+    struct sl_version v = {0, 0};
+    const struct member *m = member_at(g, e->member);
+    if (m->status == SL_DOWN || m->status == SL_SUSPECT) {
+        size_t n;
+        struct sl_version seen = verdict_against(g, e->member, &n);
+        if (m->status == SL_DOWN || n >= verdict_threshold(g, e->member))
+            v = seen;
+    }
+    if (e->accused && sl_version_cmp(e->seen, v) > 0)
+        v = e->seen;
+    return v;
+}
+
+static uint32_t next_seq(struct sl_gossip *g)
+{
+    if (++g->beat_seq == 0)
+        g->beat_seq = 1;
+    return g->beat_seq;
+}
+
+static void pack_common(struct sl_gossip *g, struct sl_pack *w, const struct edge *e)
+{
+    struct sl_version against = held_against(g, e);
+    sl_pack_uint(w, g->tree->sum[0]);
+    sl_pack_uint(w, against.epoch);
+    sl_pack_uint(w, against.seq);
+}
+
+/* Send a beat; promise > 0 says when the next scheduled one comes. */
+static void beat(struct sl_gossip *g, struct edge *e, sl_usec promise, unsigned repeats)
+{
+    uint8_t out[64];
+    struct sl_pack w;
+    uint32_t seq = next_seq(g);
+    sl_pack_init(&w, out, sizeof out);
+    sl_pack_array(&w, 6);
+    sl_pack_uint(&w, MSG_BEAT);
+    sl_pack_uint(&w, seq);
+    sl_pack_uint(&w, (uint64_t)(promise / 1000));
+    pack_common(g, &w, e);
+    out_send(g, &g->conns[e->conn], out, w.len);
+    if (e->first_seq == 0) {
+        e->first_seq = seq;
+        e->first_at = g->now;
+    }
+    e->tried_at = g->now;
+    e->await_until = g->now + timeout_of(g, e);
+    e->repeats = repeats;
+    g->stats.beats++;
+}
+
+/* An extra beat: repeats as usual, promises nothing. */
+static void beat_now(struct sl_gossip *g, struct edge *e)
+{
+    if (e->conn != NONE && e->first_seq == 0)
+        beat(g, e, 0, edge_fails(e) ? 0 : repeats_of(g));
+}
+
+static void beat_scheduled(struct sl_gossip *g, struct edge *e)
+{
+    sl_usec next = next_slot(g, e);
+    if (!initiates(g, e)) { /* the peer broke its promise: look for ourselves, and again after a shift */
+        e->next_beat = next + SL_PROMISE_GRACE;
+        beat_now(g, e);
+        return;
+    }
+    e->next_beat = next;
+    if (e->first_seq == 0)
+        beat(g, e, next - g->now, edge_fails(e) ? 0 : repeats_of(g));
+}
+
+/* The path's round trip, not the peer's pauses: a faster answer counts at once, a slower one lifts the
+ * estimate by a quarter at most. */
+static void measure_rtt(struct edge *e, sl_usec rtt)
+{
+    sl_usec slower = e->rtt + e->rtt / 4 + SL_MS(1);
+    e->rtt = e->rtt && slower < rtt ? slower : rtt;
+}
+
+/* root, against-epoch, against-seq: what beats and echoes have in common. */
+static bool read_common(struct sl_gossip *g, struct sl_read *r, struct edge *e)
+{
+    uint64_t root;
+    struct sl_version against;
+    if (!sl_read_uint(r, UINT64_MAX, &root) || !sl_read_uint(r, INT64_MAX, &against.epoch) ||
+        !sl_read_uint(r, UINT64_MAX, &against.seq)) {
+        g->stats.refused_frame++;
+        return false;
+    }
+    if (against.epoch)
+        self_accused(g, against, true);
+    sync_root(g, e, root);
+    return true;
+}
+
+static struct edge *edge_on(struct sl_gossip *g, const struct conn *c)
+{
+    return c->member == NONE ? NULL : edge_of(g, c->member);
+}
+
+void watch_beat(struct sl_gossip *g, struct conn *c, struct sl_read *r)
+{
+    uint64_t seq, promise_ms;
+    struct edge *e = edge_on(g, c);
+    if (!sl_read_uint(r, UINT32_MAX, &seq) || !sl_read_uint(r, 60000, &promise_ms)) {
+        g->stats.refused_frame++;
+        return;
+    }
+    if (!e || !read_common(g, r, e))
+        return;
+    if (promise_ms > 0)
+        e->next_beat = g->now + SL_MS(promise_ms) + SL_PROMISE_GRACE;
+    uint8_t out[64];
+    struct sl_pack w;
+    e->echo_seq = next_seq(g);
+    e->ack_until = g->now + timeout_of(g, e);
+    sl_pack_init(&w, out, sizeof out);
+    sl_pack_array(&w, 6);
+    sl_pack_uint(&w, MSG_ECHO);
+    sl_pack_uint(&w, seq);
+    sl_pack_uint(&w, e->echo_seq);
+    pack_common(g, &w, e);
+    out_send(g, c, out, w.len);
+}
+
+void watch_echo(struct sl_gossip *g, struct conn *c, struct sl_read *r)
+{
+    uint64_t of, seq;
+    struct edge *e = edge_on(g, c);
+    if (!sl_read_uint(r, UINT32_MAX, &of) || !sl_read_uint(r, UINT32_MAX, &seq)) {
+        g->stats.refused_frame++;
+        return;
+    }
+    if (!e || !read_common(g, r, e))
+        return;
+    uint8_t out[16];
+    struct sl_pack w;
+    sl_pack_init(&w, out, sizeof out);
+    sl_pack_array(&w, 2);
+    sl_pack_uint(&w, MSG_ACK);
+    sl_pack_uint(&w, seq);
+    out_send(g, c, out, w.len);
+    /* Serial numbers: an answer to any of the beats that wait (RFC 1982). */
+    if (e->first_seq == 0 || (int32_t)((uint32_t)of - e->first_seq) < 0 ||
+        (int32_t)(g->beat_seq - (uint32_t)of) < 0)
+        return;
+    if (of == e->first_seq) /* of a repeated beat it would be a guess (Karn, Partridge 1987) */
+        measure_rtt(e, g->now - e->first_at);
+    e->first_seq = 0;
+    edge_good(g, e);
+}
+
+void watch_ack(struct sl_gossip *g, struct conn *c, struct sl_read *r)
+{
+    uint64_t seq;
+    struct edge *e = edge_on(g, c);
+    if (!sl_read_uint(r, UINT32_MAX, &seq)) {
+        g->stats.refused_frame++;
+        return;
+    }
+    if (!e || e->echo_seq == 0 || seq != e->echo_seq)
+        return;
+    e->echo_seq = e->first_seq = 0;
+    edge_good(g, e);
+}
+
+/* ---- connections come and go ------------------------------------------------------------ */
+
+void edge_up(struct sl_gossip *g, struct edge *e, uint32_t conn)
+{
+    struct conn *c = &g->conns[conn];
+    e->conn = conn;
+    e->working = false;
+    e->echo_seq = 0;
+    if (e->next_try != SL_NEVER && !edge_fails(e))
+        e->next_try = SL_NEVER;
+    /* The dialler proves the edge at once; the schedule starts at a random point of a shift. */
+    e->next_beat = g->now + (initiates(g, e) ? sl_rand_span(&g->rand, 0, shift_of(g))
+                                            : SL_SHIFT_MAX + SL_PROMISE_GRACE);
+    if (c->ours || edge_fails(e))
+        beat(g, e, 0, repeats_of(g));
+}
+
+/* The connection of a neighbour ended, and we did not end it. Is its process dead? The kernel there knows. */
+void edge_lost(struct sl_gossip *g, struct edge *e)
+{
+    e->conn = NONE;
+    e->working = false;
+    e->echo_seq = 0;
+    if (!e->wanted) {
+        edge_remove(g, e);
+        return;
+    }
+    e->probe = g->next_link;
+    g->next_link += 2;
+    out_simple(g, SL_OUT_PROBE, e->probe, &who(member_at(g, e->member))->addr);
+    e->next_try = g->now;
+    if (e->first_seq == 0) { /* from now on it owes us an answer, over whichever connection */
+        e->first_seq = next_seq(g);
+        e->repeats = 0;
+        e->await_until = g->now + timeout_of(g, e) * (1 + repeats_of(g));
+    }
+}
+
+static void edge_refused(struct sl_gossip *g, struct edge *e)
+{
+    edge_worked(g, e);
+    e->refused = true;
+    e->first_seq = 0;
+    e->failures++;
+    e->next_try = g->now + retry_after(g, e);
+    edge_accuse(g, e, SL_REFUSED);
+}
+
+void edge_probe_answer(struct sl_gossip *g, sl_link probe, enum sl_link_event answer)
+{
+    for (size_t i = 0; i < g->n_edges; i++) {
+        struct edge *e = &g->edges[i];
+        if (e->probe != probe)
+            continue;
+        e->probe = 0;
+        if (answer == SL_LINK_REFUSED && e->conn == NONE)
+            edge_refused(g, e);
+        return;
+    }
+}
+
+void edge_dial_failed(struct sl_gossip *g, struct edge *e, bool refused)
+{
+    if (e->conn != NONE)
+        return; /* the other one's dial came about */
+    if (!e->wanted) {
+        edge_remove(g, e);
+    } else if (refused) {
+        edge_refused(g, e);
+    } else {
+        edge_failed(g, e);
+    }
+}
+
+void edges_drop_member(struct sl_gossip *g, uint32_t member)
+{
+    struct edge *e = edge_of(g, member);
+    if (e)
+        edge_remove(g, e);
+    for (uint32_t i = 0; i < g->n_conns; i++) {
+        struct conn *c = &g->conns[i];
+        if (c->link && c->member == member) {
+            c->member = NONE; /* what it still says is heard, until it closes or lingers too long */
+            c->retire_at = g->now + SL_EDGE_LINGER;
+            g->next_review = sl_earlier(g->next_review, c->retire_at);
+        }
+    }
+}
+
+/* ---- prompts ---------------------------------------------------------------------------- */
+
+/* Somebody cannot reach a node that we watch too: look at once, so that our testimony is there in time. */
+void watch_doubt(struct sl_gossip *g, uint32_t member)
+{
+    struct edge *e = edge_of(g, member);
+    if (e && e->wanted && !edge_fails(e))
+        beat_now(g, e);
+}
+
+/* Something new of a node that we cannot reach: perhaps we can now. */
+void watch_fresh_word(struct sl_gossip *g, uint32_t member)
+{
+    struct edge *e = edge_of(g, member);
+    if (!e || !edge_fails(e))
+        return;
+    sl_usec soon = e->tried_at + SL_ANSWER_GAP;
+    e->next_try = sl_earlier(e->next_try, soon > g->now ? soon : g->now);
+}
+
+/* We did not run for `lag`. What waited meanwhile says nothing about others. */
+void watch_stall(struct sl_gossip *g, sl_usec lag)
+{
+    bool noticed = lag == 0 || lag >= SL_BEAT_TIMEOUT;
+    sl_usec shift = shift_of(g);
+    g->no_down_until = g->now + SL_DOUBT_HOLD;
+    verdict_shift(g, lag);
+    for (size_t i = 0; i < g->n_edges; i++) {
+        struct edge *e = &g->edges[i];
+        e->first_seq = e->echo_seq = 0;
+        if (e->conn == NONE) {
+            if (noticed)
+                e->next_try = sl_earlier(e->next_try, g->now);
+            continue;
+        }
+        if (e->next_beat < g->now) /* overdue ones are spread anew, or all would come at once for ever */
+            e->next_beat = g->now + sl_rand_span(&g->rand, 0, shift);
+        if (noticed)
+            beat_now(g, e);
+    }
+    if (lag >= SL_STALL_LONG)
+        self_vitals_soon(g, g->now, true);
+}
+
+/* ---- the clock -------------------------------------------------------------------------- */
+
+static void retry(struct sl_gossip *g, struct edge *e)
+{
+    struct member *m = member_at(g, e->member);
+    if (e->conn != NONE) {
+        e->next_try = SL_NEVER;
+        beat_now(g, e);
+        return;
+    }
+    if (!tokens_take(&g->dial_tokens, &g->dial_tokens_at, g->now, SL_EDGES_PER_SECOND, SL_EDGES_BURST, 1)) {
+        e->next_try = g->now + SL_MS(100);
+        return;
+    }
+    e->tried_at = g->now;
+    struct conn *c = conn_dial(g, &who(m)->addr, id_of(m));
+    e->next_try = c ? SL_NEVER : g->now + SL_SEC(1); /* busy with that address already, or no place */
+}
+
+static void edge_tick(struct sl_gossip *g, struct edge *e)
+{
+    if (e->first_seq && g->now >= e->await_until) {
+        if (e->repeats > 0 && e->conn != NONE) {
+            g->stats.beat_timeouts++;
+            beat(g, e, 0, e->repeats - 1);
+        } else {
+            edge_failed(g, e);
+        }
+    }
+    if (e->echo_seq && g->now >= e->ack_until) { /* they hear us no longer? that is the first of two tries */
+        e->echo_seq = 0;
+        if (e->conn != NONE && e->first_seq == 0)
+            beat(g, e, 0, repeats_of(g) - 1);
+    }
+    if (e->conn != NONE && g->now >= e->next_beat)
+        beat_scheduled(g, e);
+    if (g->now >= e->next_try)
+        retry(g, e);
+    if (e->conn != NONE && g->now >= e->sync_at)
+        sync_start(g, e);
+}
+
+static void refresh_neighbours(struct sl_gossip *g)
+{
+    struct neighbour list[NEIGHBOURS_MAX];
+    size_t n = ring_neighbours(g, g->self, list);
+    g->rings_changed = false;
+    for (size_t i = 0; i < g->n_edges; i++)
+        g->edges[i].wanted = false;
+    for (size_t i = 0; i < n; i++) {
+        struct edge *e = edge_of(g, list[i].member);
+        if (!e && (e = edge_add(g, list[i].member)) == NULL)
+            continue;
+        e->wanted = true;
+        if (e->conn == NONE && e->next_try == SL_NEVER && e->tried_at == 0)
+            e->next_try = g->now + (list[i].successor ? 0 : SL_PREDECESSOR_WAIT);
+    }
+    for (size_t i = g->n_edges; i-- > 0;) {
+        struct edge *e = &g->edges[i];
+        if (e->wanted)
+            continue;
+        if (e->accused) {
+            e->accused = 0;
+            self_sightings_changed(g, false, true);
+        }
+        if (e->conn == NONE)
+            edge_remove(g, e);
+    }
+    g->next_review = sl_earlier(g->next_review, g->now + SL_SEC(1));
+}
+
+void watch_tick(struct sl_gossip *g)
+{
+    if (g->rings_changed && !g->leaving)
+        refresh_neighbours(g);
+    /* By index: an edge may go while it is looked at. */
+    for (size_t i = 0; i < g->n_edges && !g->leaving; i++)
+        edge_tick(g, &g->edges[i]);
+}
+
+sl_usec watch_deadline(const struct sl_gossip *g)
+{
+    if (g->leaving)
+        return SL_NEVER;
+    if (g->rings_changed)
+        return g->now;
+    sl_usec t = SL_NEVER;
+    for (size_t i = 0; i < g->n_edges; i++) {
+        const struct edge *e = &g->edges[i];
+        if (e->first_seq)
+            t = sl_earlier(t, e->await_until);
+        if (e->echo_seq)
+            t = sl_earlier(t, e->ack_until);
+        if (e->conn != NONE)
+            t = sl_earlier(sl_earlier(t, e->next_beat), e->sync_at);
+        t = sl_earlier(t, e->next_try);
+    }
+    return t;
+}

@@ -1,0 +1,433 @@
+/* command.c: offering services: from any application thread into the table, from the table to
+ * the flock. Whatever a caller did wrong is found in the caller's thread, so that what the I/O
+ * thread encodes always fits; it tells only what differs from what it told last. */
+#include "node/command.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "node/node.h"
+
+#define META_KEY_MAX 255 /* bytes; its length travels in one byte */
+
+struct starling_registration {
+    struct starling_node *node;
+    struct sl_service service; /* under commands.lock */
+    uint8_t bytes[];           /* keys and values, borrowed by service.meta */
+};
+
+void sl_commands_init(struct sl_commands *c)
+{
+    memset(c, 0, sizeof *c);
+    pthread_mutex_init(&c->lock, NULL);
+}
+
+void sl_commands_fini(struct sl_commands *c)
+{
+    for (size_t i = 0; i < c->n_offers; i++)
+        free(c->offers[i]);
+    c->n_offers = 0;
+    pthread_mutex_destroy(&c->lock);
+}
+
+/* ---- checking and copying, in the caller's thread ---------------------------------------- */
+
+static int check_meta(const starling_service *s, size_t *ret_len)
+{
+    if (s->n_meta > STARLING_META_PAIRS_MAX)
+        return sl_fail(STARLING_ELIMIT, "%zu metadata pairs; at most %d", s->n_meta,
+                       STARLING_META_PAIRS_MAX);
+    if (s->n_meta > 0 && s->meta == NULL)
+        return sl_fail(STARLING_EINVAL, "n_meta is %zu, but meta is NULL", s->n_meta);
+    size_t len = 0;
+    for (size_t i = 0; i < s->n_meta; i++) {
+        const char *key = s->meta[i].key, *value = s->meta[i].value;
+        if (key == NULL || value == NULL || key[0] == '\0')
+            return sl_fail(STARLING_EINVAL, "metadata pair %zu has no key or no value", i);
+        if (strlen(key) > META_KEY_MAX)
+            return sl_fail(STARLING_ELIMIT, "metadata key %zu is longer than %d bytes", i,
+                           META_KEY_MAX);
+        for (size_t k = 0; k < i; k++) {
+            if (strcmp(key, s->meta[k].key) == 0)
+                return sl_fail(STARLING_EINVAL, "metadata key \"%s\" is there twice", key);
+        }
+        len += strlen(key) + strlen(value);
+        if (len > STARLING_META_BYTES_MAX)
+            return sl_fail(STARLING_ELIMIT, "metadata is longer than %d bytes in all",
+                           STARLING_META_BYTES_MAX);
+    }
+    *ret_len = len;
+    return 0;
+}
+
+static int check_service(const starling_service *s)
+{
+    if (s->name == NULL || !sl_name_ok(s->name, strlen(s->name)))
+        return sl_fail(STARLING_EINVAL, "a service's name is 1-63 of a-z 0-9 . _ -, not \"%.80s\"",
+                       s->name != NULL ? s->name : "");
+    if (s->tenant != NULL && strcmp(s->tenant, "default") != 0)
+        return sl_fail(STARLING_EINVAL, "tenant \"%.80s\": only \"default\" can be offered yet",
+                       s->tenant);
+    if (s->port < 1 || s->port > UINT16_MAX)
+        return sl_fail(STARLING_EINVAL, "port %u of service \"%s\" is not in 1-65535", s->port,
+                       s->name);
+    if (s->version != NULL && strlen(s->version) >= STARLING_NAME_MAX)
+        return sl_fail(STARLING_EINVAL, "version of service \"%s\" is longer than %d bytes",
+                       s->name, STARLING_NAME_MAX - 1);
+    if (s->weight > STARLING_WEIGHT_MAX)
+        return sl_fail(STARLING_EINVAL, "weight %u of service \"%s\" is not in 1-%d", s->weight,
+                       s->name, STARLING_WEIGHT_MAX);
+    if ((unsigned)s->health > STARLING_CRITICAL)
+        return sl_fail(STARLING_EINVAL, "health %d of service \"%s\" is none", (int)s->health,
+                       s->name);
+    return 0;
+}
+
+/* Numeric, without a port, and one that a caller can connect to. */
+static int check_host(const starling_service *s, char out[64])
+{
+    struct sl_addr addr;
+    char text[SL_ADDR_TEXT];
+    out[0] = '\0';
+    if (s->host == NULL || s->host[0] == '\0')
+        return 0;
+    if (sl_addr_parse(&addr, s->host, strlen(s->host), 0) < 0 || addr.port != 0 ||
+        sl_addr_is_wildcard(&addr))
+        return sl_fail(STARLING_EINVAL,
+                       "host \"%.80s\" of service \"%s\" must be a numeric address without a port",
+                       s->host, s->name);
+    sl_addr_format_host(text, &addr);
+    sl_copy_text(out, 64, text, strlen(text));
+    return 0;
+}
+
+static void copy_meta(struct starling_registration *reg, const starling_service *s)
+{
+    uint8_t *p = reg->bytes;
+    reg->service.n_meta = s->n_meta;
+    for (size_t i = 0; i < s->n_meta; i++) {
+        size_t key_len = strlen(s->meta[i].key), value_len = strlen(s->meta[i].value);
+        memcpy(p, s->meta[i].key, key_len);
+        memcpy(p + key_len, s->meta[i].value, value_len);
+        reg->service.meta[i].key = sl_span_of(p, key_len);
+        reg->service.meta[i].value = sl_span_of(p + key_len, value_len);
+        p += key_len + value_len;
+    }
+}
+
+static int registration_new(starling_node *node, const starling_service *s,
+                            struct starling_registration **ret)
+{
+    size_t meta_len = 0;
+    char host[64];
+    int r = check_service(s);
+    if (r == 0)
+        r = check_host(s, host);
+    if (r == 0)
+        r = check_meta(s, &meta_len);
+    if (r < 0)
+        return r;
+
+    struct starling_registration *reg = calloc(1, sizeof *reg + meta_len);
+    if (reg == NULL)
+        return sl_fail(STARLING_ENOMEM, "out of memory for service \"%s\"", s->name);
+    struct sl_service *service = &reg->service;
+    reg->node = node;
+    sl_copy_text(service->tenant, sizeof service->tenant, "default", strlen("default"));
+    sl_copy_text(service->name, sizeof service->name, s->name, strlen(s->name));
+    sl_copy_text(service->host, sizeof service->host, host, strlen(host));
+    if (s->version != NULL)
+        sl_copy_text(service->version, sizeof service->version, s->version, strlen(s->version));
+    service->port = (uint16_t)s->port;
+    service->base_weight = (uint16_t)(s->weight != 0 ? s->weight : STARLING_WEIGHT_DEFAULT);
+    service->weight = service->base_weight;
+    service->health = (uint8_t)s->health;
+    copy_meta(reg, s);
+    *ret = reg;
+    return 0;
+}
+
+/* ---- the table, under the lock ----------------------------------------------------------- */
+
+static size_t find_offer(const struct sl_commands *c, const char *tenant, const char *name)
+{
+    size_t i = 0;
+    while (i < c->n_offers && (strcmp(c->offers[i]->service.name, name) != 0 ||
+                               strcmp(c->offers[i]->service.tenant, tenant) != 0))
+        i++;
+    return i;
+}
+
+static size_t encode_record(const struct sl_commands *c, uint8_t *out)
+{
+    const struct sl_service *list[SL_SERVICES_MAX];
+    for (size_t i = 0; i < c->n_offers; i++)
+        list[i] = &c->offers[i]->service;
+    return sl_sections_write_record(list, c->n_offers, out, SL_OFFER_RECORD_MAX);
+}
+
+static size_t encode_vitals(const struct sl_commands *c, uint8_t *out)
+{
+    const struct sl_service *list[SL_SERVICES_MAX];
+    for (size_t i = 0; i < c->n_offers; i++)
+        list[i] = &c->offers[i]->service;
+    return sl_sections_write_vitals(list, c->n_offers, out, SL_OFFER_VITALS_MAX);
+}
+
+static void drop_notes(struct sl_commands *c)
+{
+    for (size_t i = 0; i < c->n_offers; i++)
+        c->offers[i]->service.note[0] = '\0';
+}
+
+static int add_offer(struct sl_commands *c, struct starling_registration *reg)
+{
+    const char *name = reg->service.name;
+    if (c->closed)
+        return sl_fail(STARLING_ECLOSED, "the node has left its flock");
+    if (find_offer(c, reg->service.tenant, name) < c->n_offers)
+        return sl_fail(STARLING_EEXIST, "this node offers service \"%s\" already", name);
+    if (c->n_offers == SL_SERVICES_MAX)
+        return sl_fail(STARLING_ELIMIT, "a node offers at most %d services", SL_SERVICES_MAX);
+    c->offers[c->n_offers++] = reg;
+    if (encode_vitals(c, c->scratch) == 0)
+        drop_notes(c); /* room for a service is worth more than words about another */
+    if (encode_record(c, c->scratch) == 0 || encode_vitals(c, c->scratch) == 0) {
+        c->n_offers--;
+        return sl_fail(STARLING_ELIMIT,
+                       "with \"%s\" this node's services are longer than the %d bytes of a record",
+                       name, SL_OFFER_RECORD_MAX);
+    }
+    c->record_changed = c->vitals_changed = true;
+    return 0;
+}
+
+static void remove_offer(struct sl_commands *c, const struct starling_registration *reg)
+{
+    size_t i = 0;
+    while (i < c->n_offers && c->offers[i] != reg)
+        i++;
+    if (i == c->n_offers)
+        return;
+    c->n_offers--;
+    memmove(&c->offers[i], &c->offers[i + 1], (c->n_offers - i) * sizeof c->offers[0]);
+    c->record_changed = c->vitals_changed = c->withdrawn = true;
+}
+
+/* ---- public ------------------------------------------------------------------------------ */
+
+int starling_register_sized(starling_node *node, const starling_service *service, size_t size,
+                            starling_registration **ret_registration)
+{
+    starling_service s = {0};
+    struct starling_registration *reg = NULL;
+    int r = sl_node_check(node);
+    if (r < 0)
+        return r;
+    if (service == NULL)
+        return sl_fail(STARLING_EINVAL, "service is NULL");
+    memcpy(&s, service, size < sizeof s ? size : sizeof s);
+    r = registration_new(node, &s, &reg);
+    if (r < 0)
+        return r;
+
+    struct sl_commands *c = &node->commands;
+    pthread_mutex_lock(&c->lock);
+    r = add_offer(c, reg);
+    pthread_mutex_unlock(&c->lock);
+    if (r < 0) {
+        free(reg);
+        return r;
+    }
+    sl_node_wake(node);
+    if (ret_registration != NULL)
+        *ret_registration = reg;
+    return 0;
+}
+
+void starling_deregister(starling_registration *reg)
+{
+    if (reg == NULL || sl_node_check(reg->node) < 0)
+        return;
+    starling_node *node = reg->node;
+    pthread_mutex_lock(&node->commands.lock);
+    remove_offer(&node->commands, reg);
+    pthread_mutex_unlock(&node->commands.lock);
+    free(reg);
+    sl_node_wake(node);
+}
+
+/* What is the same before every change of a registration: 0 with the lock held. */
+static int begin_change(starling_registration *reg)
+{
+    if (reg == NULL)
+        return sl_fail(STARLING_EINVAL, "registration is NULL");
+    int r = sl_node_check(reg->node);
+    if (r < 0)
+        return r;
+    struct sl_commands *c = &reg->node->commands;
+    pthread_mutex_lock(&c->lock);
+    if (!c->closed)
+        return 0;
+    pthread_mutex_unlock(&c->lock);
+    return sl_fail(STARLING_ECLOSED, "the node has left its flock");
+}
+
+static void end_change(starling_registration *reg)
+{
+    struct sl_commands *c = &reg->node->commands;
+    c->vitals_changed = c->vitals_urgent = true;
+    pthread_mutex_unlock(&c->lock);
+    sl_node_wake(reg->node);
+}
+
+int starling_set_health(starling_registration *reg, enum starling_health health, const char *note)
+{
+    if ((unsigned)health > STARLING_CRITICAL)
+        return sl_fail(STARLING_EINVAL, "health %d is none", (int)health);
+    int r = begin_change(reg);
+    if (r < 0)
+        return r;
+    struct sl_service *s = &reg->service;
+    s->health = (uint8_t)health;
+    s->note[0] = '\0';
+    if (note != NULL)
+        sl_copy_text(s->note, sizeof s->note, note, strlen(note));
+    /* The health must get through; a note that finds no room beside the others does not. */
+    if (s->note[0] != '\0' && encode_vitals(&reg->node->commands, reg->node->commands.scratch) == 0)
+        s->note[0] = '\0';
+    end_change(reg);
+    return 0;
+}
+
+int starling_set_weight(starling_registration *reg, unsigned weight)
+{
+    if (weight > STARLING_WEIGHT_MAX)
+        return sl_fail(STARLING_EINVAL, "weight %u is not in 0-%d", weight, STARLING_WEIGHT_MAX);
+    int r = begin_change(reg);
+    if (r < 0)
+        return r;
+    reg->service.weight = (uint16_t)weight;
+    end_change(reg);
+    return 0;
+}
+
+/* ---- for the debug socket, on the I/O thread, which never waits --------------------------- */
+
+static int begin_debug(starling_node *node)
+{
+    struct sl_commands *c = &node->commands;
+    if (pthread_mutex_trylock(&c->lock) != 0)
+        return sl_fail(STARLING_EBUSY, "an application thread is changing the services: try again");
+    if (!c->closed)
+        return 0;
+    pthread_mutex_unlock(&c->lock);
+    return sl_fail(STARLING_ECLOSED, "the node is leaving its flock");
+}
+
+int sl_node_set_weight(starling_node *node, const char *tenant, const char *name, unsigned weight)
+{
+    struct sl_commands *c = &node->commands;
+    if (weight > STARLING_WEIGHT_MAX)
+        return sl_fail(STARLING_EINVAL, "weight %u is not in 0-%d", weight, STARLING_WEIGHT_MAX);
+    int r = begin_debug(node);
+    if (r < 0)
+        return r;
+    size_t i = find_offer(c, tenant, name);
+    if (i == c->n_offers) {
+        pthread_mutex_unlock(&c->lock);
+        return sl_fail(STARLING_ENOENT, "this node offers no service \"%.80s\"", name);
+    }
+    c->offers[i]->service.weight = (uint16_t)weight;
+    end_change(c->offers[i]);
+    return 0;
+}
+
+int sl_node_drain(starling_node *node)
+{
+    struct sl_commands *c = &node->commands;
+    int r = begin_debug(node);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < c->n_offers; i++)
+        c->offers[i]->service.weight = 0;
+    c->vitals_changed = c->vitals_urgent = true;
+    pthread_mutex_unlock(&c->lock);
+    sl_node_wake(node);
+    return 0;
+}
+
+void sl_node_leave(starling_node *node)
+{
+    node->commands.leaving = true;
+    sl_node_wake(node);
+}
+
+/* ---- telling the flock, on the I/O thread -------------------------------------------------- */
+
+static void keep(struct sl_saying *say, const uint8_t *bytes, size_t len, bool urgent)
+{
+    if (len == say->len && memcmp(say->bytes, bytes, len) == 0)
+        return; /* nothing that the flock does not know */
+    memcpy(say->bytes, bytes, len);
+    say->len = len;
+    say->due = true;
+    say->urgent = say->urgent || urgent;
+}
+
+/* Copy what changed out of the table. False: an application thread is in it. */
+static bool look(struct sl_commands *c)
+{
+    if (pthread_mutex_trylock(&c->lock) != 0)
+        return false;
+    if (c->record_changed)
+        keep(&c->record, c->scratch, encode_record(c, c->scratch), c->withdrawn);
+    if (c->vitals_changed)
+        keep(&c->vitals, c->scratch, encode_vitals(c, c->scratch), c->vitals_urgent);
+    c->record_first = c->record_first || c->withdrawn;
+    c->leaving = c->leaving || c->leave;
+    c->closed = c->closed || c->leaving;
+    c->record_changed = c->vitals_changed = c->withdrawn = c->vitals_urgent = false;
+    pthread_mutex_unlock(&c->lock);
+    return true;
+}
+
+/* Put one of the two, if it is due. When to come back, SL_NEVER when it is said. */
+static sl_usec say(starling_node *node, sl_usec now, enum sl_kind kind)
+{
+    struct sl_commands *c = &node->commands;
+    struct sl_saying *what = kind == SL_RECORD ? &c->record : &c->vitals;
+    if (!what->due)
+        return SL_NEVER;
+    sl_usec allowed = c->said - SL_SAY_BURST * SL_SAY_EVERY;
+    if (now < allowed)
+        return allowed;
+    int r = sl_gossip_put(node->gossip, now, kind, sl_span_of(what->bytes, what->len),
+                          what->urgent);
+    if (r == STARLING_ENOMEM)
+        return sl_after(now, SL_MS(100));
+    if (r < 0)
+        sl_log(&node->log, SL_ERROR, "services of this node were refused (%s); others keep the old",
+               starling_strerror(r));
+    c->said = (c->said > now ? c->said : now) + SL_SAY_EVERY;
+    what->due = what->urgent = false;
+    return SL_NEVER;
+}
+
+sl_usec sl_commands_turn(starling_node *node, sl_usec now)
+{
+    struct sl_commands *c = &node->commands;
+    if (!look(c))
+        return sl_after(now, SL_MS(1));
+    /* A new service's health goes before the record that shows it, so that nobody sees one that
+     * starts critical as fit; for one that is withdrawn it is the other way round. */
+    bool record_first = c->record_first;
+    sl_usec again = say(node, now, record_first ? SL_RECORD : SL_VITALS);
+    if (again == SL_NEVER)
+        again = say(node, now, record_first ? SL_VITALS : SL_RECORD);
+    if (again == SL_NEVER)
+        c->record_first = false;
+    return again;
+}

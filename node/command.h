@@ -1,0 +1,57 @@
+/* command.h: what application threads ask of the I/O thread.
+ *
+ * Not a queue of orders but a table of what this node offers, and marks for what the I/O thread
+ * has not yet told the flock. The table is bounded by its nature, so that nothing can be too
+ * busy for a service to be withdrawn or reported critical, and a hundred changes in one turn
+ * become one fact. */
+#ifndef SL_NODE_COMMAND_H
+#define SL_NODE_COMMAND_H
+
+#include <pthread.h>
+
+#include "base/limits.h"
+#include "base/types.h"
+
+struct starling_node;
+struct starling_registration;
+
+/* What a fact has room for beside the service sections: header, signature, certificate, addresses,
+ * zone; answered versions and denials. */
+#define SL_OFFER_RECORD_MAX (SL_RECORD_MAX - 1024)
+#define SL_OFFER_VITALS_MAX (SL_VITALS_MAX - 256)
+
+/* Facts this node may say of its services: a burst, then one each SL_SAY_EVERY. Others accept
+ * SL_FACTS_PER_SECOND of one origin, and its answers need some of them. */
+#define SL_SAY_EVERY SL_MS(250)
+#define SL_SAY_BURST 8
+
+struct sl_saying {
+    uint8_t bytes[SL_OFFER_RECORD_MAX];
+    size_t len;
+    bool due, urgent;
+};
+
+struct sl_commands {
+    pthread_mutex_t lock; /* held for a copy or an encoding, never across a call out */
+    struct starling_registration *offers[SL_SERVICES_MAX]; /* in order of registration */
+    size_t n_offers;
+    bool record_changed, vitals_changed; /* since the I/O thread looked */
+    bool withdrawn;       /* something was taken out of the record */
+    bool vitals_urgent;
+    bool leave;  /* the application asks to leave */
+    bool closed; /* leaving or stopped: no more changes */
+    uint8_t scratch[SL_OFFER_RECORD_MAX]; /* to try whether it fits */
+
+    /* the I/O thread's */
+    struct sl_saying record, vitals; /* as last encoded */
+    bool record_first;
+    bool leaving; /* somebody asked to leave */
+    sl_usec said; /* time up to which the allowance of facts is spent */
+};
+
+void sl_commands_init(struct sl_commands *c);
+/* Frees the registrations. */
+void sl_commands_fini(struct sl_commands *c);
+/* On the I/O thread: say what changed. When to come back, SL_NEVER when all is said. */
+sl_usec sl_commands_turn(struct starling_node *node, sl_usec now);
+#endif

@@ -1,0 +1,15 @@
+/* state.h: what survives a restart: STATE/peers, one "host:port" a line, written atomically.
+ * (The node's key, STATE/node.key, is identity.c's.) */
+#ifndef SL_NODE_STATE_H
+#define SL_NODE_STATE_H
+
+#include "base/addr.h"
+
+#define SL_PEERS_MAX 1024
+
+/* Read known peers; a damaged line is skipped. Number read, or EIO. A missing file is 0 peers. */
+int sl_state_read_peers(const char *state_dir, struct sl_addr *ret_peers, size_t cap) SL_MUST_USE;
+int sl_state_write_peers(const char *state_dir, const struct sl_addr *peers, size_t n) SL_MUST_USE;
+/* Make DIR if it is not there (0700). 0, EAUTH (foreign owner), EIO. */
+int sl_state_make_dir(const char *dir) SL_MUST_USE;
+#endif

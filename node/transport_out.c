@@ -1,0 +1,312 @@
+/* transport_out.c: dialled connections. Each has its own zmq_connect under a routing id of its own, ends with
+ * its first disconnect, and is dialled again, if at all, by the core. */
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/bytes.h"
+#include "node/transport_parts.h"
+
+/* 'D' | slot 2 | link 8. Never used twice, since links are not: dialling with an id whose pipe still exists
+ * aborts the process (router.cpp:463). Not starting with 00, like those libzmq makes. */
+#define RID_LEN 11
+
+static void make_rid(const struct sl_transport *t, const struct sl_dialled *d, uint8_t rid[RID_LEN])
+{
+    rid[0] = 'D';
+    sl_put16(rid + 1, (uint16_t)(d - t->dialled));
+    sl_put64(rid + 3, d->number);
+}
+
+static struct sl_dialled *find_rid(struct sl_transport *t, const uint8_t *rid, size_t len)
+{
+    if (len != RID_LEN || rid[0] != 'D' || sl_get16(rid + 1) >= t->n_dialled)
+        return NULL;
+    struct sl_dialled *d = &t->dialled[sl_get16(rid + 1)];
+    return d->number == sl_get64(rid + 3) ? d : NULL;
+}
+
+static struct sl_dialled *find_link(struct sl_transport *t, sl_link link)
+{
+    for (size_t i = 0; link != 0 && i < t->n_dialled; i++) {
+        if (t->dialled[i].state != SL_DIAL_FREE && t->dialled[i].number == link)
+            return &t->dialled[i];
+    }
+    return NULL;
+}
+
+/* At most one, see sl_transport_dial. */
+static struct sl_dialled *find_dialling(struct sl_transport *t, const struct sl_addr *addr)
+{
+    for (size_t i = 0; i < t->n_dialled; i++) {
+        struct sl_dialled *d = &t->dialled[i];
+        if (d->state == SL_DIAL_DIALLING && sl_addr_eq(&d->addr, addr))
+            return d;
+    }
+    return NULL;
+}
+
+/* A session to this address is there, or was until a moment ago. */
+static bool is_busy(const struct sl_transport *t, const struct sl_addr *addr)
+{
+    for (size_t i = 0; i < t->n_dialled; i++) {
+        const struct sl_dialled *d = &t->dialled[i];
+        bool over = d->state == SL_DIAL_FREE || (d->state == SL_DIAL_RESTING && t->now >= d->deadline);
+        if (!over && sl_addr_eq(&d->addr, addr))
+            return true;
+    }
+    return false;
+}
+
+static void endpoint_of(const struct sl_dialled *d, char out[SL_ADDR_TEXT + 8])
+{
+    char text[SL_ADDR_TEXT];
+    sl_addr_format(text, &d->addr);
+    (void)snprintf(out, SL_ADDR_TEXT + 8, "tcp://%s", text);
+}
+
+/* ---- ending one ------------------------------------------------------------------------- */
+
+static void tell(struct sl_transport *t, struct sl_dialled *d, enum sl_tell what)
+{
+    if (d->number != 0 && d->tell == SL_TELL_NOTHING) {
+        d->tell = what;
+        t->n_tell++;
+    }
+}
+
+static void rest(struct sl_transport *t, struct sl_dialled *d)
+{
+    d->state = SL_DIAL_RESTING;
+    d->fd = -1;
+    d->deadline = sl_after(t->now, SL_QUARANTINE);
+}
+
+/* False when libzmq had ended the session itself. Even a dial that failed keeps its pipe until this. */
+static bool hang_up(struct sl_transport *t, struct sl_dialled *d)
+{
+    char endpoint[SL_ADDR_TEXT + 8];
+    endpoint_of(d, endpoint);
+    bool was_there = zmq_disconnect(t->out, endpoint) == 0;
+    rest(t, d);
+    return was_there;
+}
+
+void sl_dialled_cut(struct sl_transport *t, sl_link link)
+{
+    struct sl_dialled *d = find_link(t, link);
+    if (d == NULL)
+        return;
+    d->number = 0;
+    if (d->tell != SL_TELL_NOTHING) {
+        d->tell = SL_TELL_NOTHING;
+        t->n_tell--;
+    }
+    switch (d->state) {
+    case SL_DIAL_OPEN:
+        d->state = SL_DIAL_CLOSING;
+        d->deadline = sl_after(d->last_sent, SL_LAST_WORDS);
+        break;
+    case SL_DIAL_DIALLING:
+    case SL_DIAL_ASKING:
+        (void)hang_up(t, d);
+        break;
+    case SL_DIAL_FREE:
+    case SL_DIAL_CLOSING:
+    case SL_DIAL_RESTING:
+        break;
+    }
+}
+
+/* ---- dialling --------------------------------------------------------------------------- */
+
+static void dial(struct sl_transport *t, struct sl_dialled *d)
+{
+    uint8_t rid[RID_LEN];
+    char endpoint[SL_ADDR_TEXT + 8];
+    make_rid(t, d, rid);
+    endpoint_of(d, endpoint);
+    /* Off for IPv4: else libzmq looks up, and in its events names, the address mapped into IPv6. */
+    int ipv6 = d->addr.family == 6;
+    d->state = SL_DIAL_DIALLING;
+    d->deadline = sl_after(t->now, SL_DIAL_TIME);
+    if (zmq_setsockopt(t->out, ZMQ_IPV6, &ipv6, sizeof ipv6) < 0 ||
+        zmq_setsockopt(t->out, ZMQ_CONNECT_ROUTING_ID, rid, sizeof rid) < 0 ||
+        zmq_connect(t->out, endpoint) < 0) {
+        tell(t, d, SL_TELL_DOWN);
+        rest(t, d);
+    }
+}
+
+static struct sl_dialled *free_slot(struct sl_transport *t)
+{
+    struct sl_dialled *resting = NULL;
+    for (size_t i = 0; i < t->n_dialled; i++) {
+        if (t->dialled[i].state == SL_DIAL_FREE)
+            return &t->dialled[i];
+        if (t->dialled[i].state == SL_DIAL_RESTING && t->dialled[i].tell == SL_TELL_NOTHING)
+            resting = &t->dialled[i];
+    }
+    return t->n_dialled < SL_DIALLED_MAX ? &t->dialled[t->n_dialled++] : resting;
+}
+
+void sl_transport_dial(struct sl_transport *t, sl_usec now, sl_link link, const struct sl_addr *addr)
+{
+    t->now = now;
+    bool busy = is_busy(t, addr);
+    struct sl_dialled *d = free_slot(t);
+    if (d == NULL) { /* the core holds at most SL_LINKS_MAX links, so there is one */
+        sl_log(t->log, SL_ERROR, "no slot is left to dial with; the dial is forgotten");
+        return;
+    }
+    *d = (struct sl_dialled){.fd = -1,
+                             .number = link,
+                             .last_sent = now - SL_LAST_WORDS,
+                             .addr = *addr};
+    /* One at a time: libzmq's events name nothing but the address before there is a descriptor. */
+    if (addr->family == 0 || busy) {
+        tell(t, d, SL_TELL_DOWN);
+        d->state = SL_DIAL_RESTING;
+        d->deadline = now;
+    } else {
+        dial(t, d);
+    }
+}
+
+/* ---- events ----------------------------------------------------------------------------- */
+
+/* Events of a session may still come after it was hung up, and so may libzmq's own command to end the endpoint
+ * (with RECONNECT_IVL = -1 it sends itself one after a disconnect), which goes by the address and would
+ * end a newer session. So an address rests for SL_QUARANTINE before the next dial, and descriptors are
+ * compared where there are any. Should one be late all the same, a dial fails that need not have. */
+void sl_dialled_event(struct sl_transport *t, const struct sl_monitor_event *e)
+{
+    struct sl_dialled *d = find_dialling(t, &e->addr);
+    switch (e->type) {
+    case ZMQ_EVENT_CONNECTED: /* by TCP: a stopped process gets as far as this */
+        if (d != NULL)
+            d->fd = e->value;
+        break;
+    case ZMQ_EVENT_HANDSHAKE_SUCCEEDED:
+        t->stats.handshakes++;
+        if (d != NULL && d->fd >= 0) {
+            d->state = SL_DIAL_OPEN;
+            d->deadline = SL_NEVER;
+        }
+        break;
+    case ZMQ_EVENT_CLOSED:
+        /* The dial failed, and libzmq keeps the reason to itself. But after a refusal, and only then, it
+         * ends the session of its own accord (ZMQ_RECONNECT_STOP_CONN_REFUSED), a moment after this event.
+         * So in SL_ASK_TIME zmq_disconnect is asked whether there still is one. */
+        if (d != NULL && d->fd < 0) {
+            d->state = SL_DIAL_ASKING;
+            d->deadline = sl_after(t->now, SL_ASK_TIME);
+        }
+        break;
+    case ZMQ_EVENT_DISCONNECTED:
+        for (size_t i = 0; i < t->n_dialled; i++) {
+            d = &t->dialled[i];
+            if (d->fd == e->value && d->state != SL_DIAL_FREE && sl_addr_eq(&d->addr, &e->addr)) {
+                tell(t, d, SL_TELL_DOWN);
+                (void)hang_up(t, d);
+            }
+        }
+        break;
+    case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL:
+    case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL:
+    case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH:
+        t->stats.handshakes_failed++; /* DISCONNECTED follows */
+        break;
+    default:
+        break;
+    }
+}
+
+static void time_is_up(struct sl_transport *t, struct sl_dialled *d)
+{
+    switch (d->state) {
+    case SL_DIAL_DIALLING: /* with no descriptor left, this is all one ever hears of a dial */
+        tell(t, d, SL_TELL_DOWN);
+        (void)hang_up(t, d);
+        break;
+    case SL_DIAL_CLOSING:
+        (void)hang_up(t, d);
+        break;
+    case SL_DIAL_ASKING: {
+        bool was_there = hang_up(t, d);
+        tell(t, d, was_there ? SL_TELL_DOWN : SL_TELL_REFUSED);
+        break;
+    }
+    case SL_DIAL_RESTING:
+        if (d->tell == SL_TELL_NOTHING)
+            d->state = SL_DIAL_FREE;
+        break;
+    case SL_DIAL_FREE:
+    case SL_DIAL_OPEN:
+        break;
+    }
+}
+
+void sl_dialled_turn(struct sl_transport *t)
+{
+    for (size_t i = 0; i < t->n_dialled; i++) {
+        if (t->now >= t->dialled[i].deadline)
+            time_is_up(t, &t->dialled[i]);
+    }
+}
+
+/* ---- messages --------------------------------------------------------------------------- */
+
+bool sl_dialled_message(struct sl_transport *t, struct sl_heard *ret)
+{
+    struct sl_dialled *d = find_rid(t, zmq_msg_data(&t->rid), zmq_msg_size(&t->rid));
+    if (d == NULL || d->number == 0 || d->tell != SL_TELL_NOTHING)
+        return false;
+    if (t->multipart) {
+        t->stats.multipart++;
+        tell(t, d, SL_TELL_DOWN);
+        (void)hang_up(t, d);
+        return false;
+    }
+    if (d->state == SL_DIAL_DIALLING) { /* its event is on the way */
+        d->state = SL_DIAL_OPEN;
+        d->deadline = SL_NEVER;
+    }
+    ret->type = SL_HEARD_BYTES;
+    ret->link = d->number;
+    ret->bytes = sl_span_of(zmq_msg_data(&t->body), zmq_msg_size(&t->body));
+    return true;
+}
+
+bool sl_dialled_tell(struct sl_transport *t, struct sl_heard *ret)
+{
+    for (size_t i = 0; i < t->n_dialled; i++) {
+        struct sl_dialled *d = &t->dialled[i];
+        if (d->state == SL_DIAL_FREE || d->tell == SL_TELL_NOTHING)
+            continue;
+        ret->type = d->tell == SL_TELL_REFUSED ? SL_HEARD_REFUSED : SL_HEARD_DOWN;
+        ret->link = d->number;
+        d->tell = SL_TELL_NOTHING;
+        d->number = 0;
+        t->n_tell--;
+        return true;
+    }
+    return false;
+}
+
+bool sl_dialled_send(struct sl_transport *t, sl_link link, struct sl_span bytes)
+{
+    struct sl_dialled *d = find_link(t, link);
+    if (d == NULL || d->tell != SL_TELL_NOTHING)
+        return false;
+    uint8_t rid[RID_LEN];
+    int error = 0;
+    make_rid(t, d, rid);
+    d->last_sent = t->now;
+    if (sl_transport_put(t->out, rid, sizeof rid, bytes, &error))
+        return true;
+    if (error == EHOSTUNREACH && (d->state == SL_DIAL_OPEN || d->state == SL_DIAL_DIALLING)) {
+        tell(t, d, SL_TELL_DOWN); /* libzmq has given the session up */
+        (void)hang_up(t, d);
+    }
+    return false;
+}

@@ -1,0 +1,310 @@
+/* roster.c: build what readers read, so that reading is looking up: everything that can be computed
+ * when something changes is computed here, once, by the owner. */
+#include "store/roster.h"
+
+#include <assert.h>
+
+#include "base/bytes.h"
+
+/* ---- one instance --------------------------------------------------------------------------- */
+
+/* Append text with its NUL at *at; the copy. */
+static const char *put_text(char **at, const char *text, size_t len)
+{
+    char *copy = *at;
+    memcpy(copy, text, len);
+    copy[len] = '\0';
+    *at += len + 1;
+    return copy;
+}
+
+static void put_meta(char **at, const struct sl_service *service, struct sl_instance *inst)
+{
+    uint8_t *p = (uint8_t *)*at;
+    inst->meta = p;
+    inst->n_meta = service->n_meta;
+    for (size_t i = 0; i < service->n_meta; i++) {
+        const struct sl_service_meta *m = &service->meta[i];
+        *p++ = (uint8_t)m->key.len;
+        sl_put16(p, (uint16_t)m->value.len);
+        p += 2;
+        memcpy(p, m->key.p, m->key.len);
+        p += m->key.len;
+        if (m->value.len > 0)
+            memcpy(p, m->value.p, m->value.len);
+        p += m->value.len;
+    }
+    inst->meta_len = (size_t)(p - inst->meta);
+    *at = (char *)p;
+}
+
+static size_t meta_len(const struct sl_service *service)
+{
+    size_t len = 3 * service->n_meta;
+    for (size_t i = 0; i < service->n_meta; i++)
+        len += service->meta[i].key.len + service->meta[i].value.len;
+    return len;
+}
+
+/* The service's own address, or its node's, in the usual spelling. */
+static void host_text(char out[SL_ADDR_TEXT], const struct sl_store_member *member,
+                      const struct sl_service *service)
+{
+    struct sl_addr a;
+    size_t len = strlen(service->host);
+    if (len > 0 && sl_addr_parse(&a, service->host, len, 1) == 0)
+        sl_addr_format_host(out, &a);
+    else
+        sl_addr_format_host(out, &member->addr);
+}
+
+struct sl_offer *sl_offer_new(const struct sl_alloc *alloc, const struct sl_store_member *member,
+                              const struct sl_service *service)
+{
+    char host[SL_ADDR_TEXT];
+    host_text(host, member, service);
+    size_t host_len = strlen(host), node_len = strlen(member->name),
+           zone_len = strlen(member->zone), version_len = strlen(service->version),
+           note_len = strlen(service->note), tenant_len = strlen(service->tenant),
+           name_len = strlen(service->name);
+    size_t size = sizeof(struct sl_offer) + host_len + node_len + zone_len + version_len +
+                  note_len + tenant_len + name_len + 7 + meta_len(service);
+    struct sl_offer *o = sl_alloc_zero(alloc, size);
+    if (!o)
+        return NULL;
+
+    char *at = o->text;
+    o->refs = 1;
+    o->size = (uint32_t)size;
+    o->host_len = (uint8_t)host_len;
+    o->node_len = (uint8_t)node_len;
+    o->zone_len = (uint8_t)zone_len;
+    o->version_len = (uint8_t)version_len;
+    sl_hex(o->id_text, member->id.b, sizeof member->id.b);
+    o->inst = (struct sl_instance){
+        .id = member->id,
+        .host = put_text(&at, host, host_len),
+        .node = put_text(&at, member->name, node_len),
+        .zone = put_text(&at, member->zone, zone_len),
+        .version = put_text(&at, service->version, version_len),
+        .note = put_text(&at, service->note, note_len),
+        .port = service->port,
+        .weight = service->weight,
+        .status = member->status,
+        .health = service->health,
+    };
+    o->tenant = put_text(&at, service->tenant, tenant_len);
+    o->service = put_text(&at, service->name, name_len);
+    put_meta(&at, service, &o->inst);
+    assert(at == (char *)o + size);
+    return o;
+}
+
+struct sl_offer *sl_offer_ref(struct sl_offer *o)
+{
+    o->refs++;
+    return o;
+}
+
+void sl_offer_unref(const struct sl_alloc *alloc, struct sl_offer *o)
+{
+    if (o && --o->refs == 0)
+        sl_alloc_free(alloc, o, o->size);
+}
+
+int sl_service_cmp(const char *tenant_a, const char *name_a, const char *tenant_b,
+                   const char *name_b)
+{
+    int c = strcmp(tenant_a, tenant_b);
+    return c != 0 ? c : strcmp(name_a, name_b);
+}
+
+int sl_offer_cmp(const struct sl_offer *a, const struct sl_offer *b)
+{
+    int c = strcmp(a->inst.node, b->inst.node);
+    return c != 0 ? c : sl_id_cmp(&a->inst.id, &b->inst.id);
+}
+
+enum sl_difference sl_offer_compare(const struct sl_offer *a, const struct sl_offer *b)
+{
+    const struct sl_instance *x = &a->inst, *y = &b->inst;
+    if (x->health != y->health || x->weight != y->weight || x->port != y->port ||
+        x->meta_len != y->meta_len || x->n_meta != y->n_meta || strcmp(x->host, y->host) != 0 ||
+        strcmp(x->node, y->node) != 0 || strcmp(x->zone, y->zone) != 0 ||
+        strcmp(x->version, y->version) != 0 || memcmp(x->meta, y->meta, x->meta_len) != 0)
+        return SL_LOUD;
+    return x->status != y->status || strcmp(x->note, y->note) != 0 ? SL_QUIET : SL_SAME;
+}
+
+bool sl_offer_is_reachable(const struct sl_offer *o)
+{
+    return o->inst.status == STARLING_ALIVE || o->inst.status == STARLING_SUSPECT;
+}
+
+/* ---- the roster of a service ---------------------------------------------------------------- */
+
+static size_t roster_size(size_t n)
+{
+    return sizeof(struct sl_roster) + n * (sizeof(struct sl_offer *) + sizeof(struct sl_column));
+}
+
+struct sl_roster *sl_roster_new(const struct sl_alloc *alloc, uint32_t n)
+{
+    assert(n > 0);
+    struct sl_roster *r = sl_alloc_zero(alloc, roster_size(n));
+    if (!r)
+        return NULL;
+    r->garbage.release = sl_roster_release;
+    r->n = n;
+    r->columns = (struct sl_column *)(void *)(r->offers + n);
+    return r;
+}
+
+void sl_roster_discard(const struct sl_alloc *alloc, struct sl_roster *r)
+{
+    if (r)
+        sl_alloc_free(alloc, r, roster_size(r->n));
+}
+
+void sl_roster_release(const struct sl_alloc *alloc, struct sl_garbage *g)
+{
+    struct sl_roster *r = (struct sl_roster *)(void *)g;
+    for (uint32_t i = 0; i < r->n; i++)
+        sl_offer_unref(alloc, r->offers[i]);
+    sl_roster_discard(alloc, r);
+}
+
+/* Could take a request, were its node in that state. */
+static bool is_able(const struct sl_offer *o, uint8_t status)
+{
+    return o->inst.status == status && o->inst.health != STARLING_CRITICAL && o->inst.weight > 0;
+}
+
+/* A column for each candidate, holding its weight times their number: `sum` on average. */
+static void fill_columns(struct sl_roster *r, uint8_t status)
+{
+    for (uint32_t i = 0; i < r->n; i++) {
+        if (is_able(r->offers[i], status)) {
+            r->columns[r->n_columns++] = (struct sl_column){.own = i, .alias = i};
+            r->sum += r->offers[i]->inst.weight;
+        }
+    }
+    for (uint32_t i = 0; i < r->n_columns; i++)
+        r->columns[i].share = r->offers[r->columns[i].own]->inst.weight * r->n_columns;
+}
+
+/* Level the columns: each that holds less than `sum` is filled up from one that holds at least
+ * that, whose own share shrinks by as much. All numbers are whole, so nothing is lost: columns not
+ * levelled yet hold `sum` on average, and where one holds less another holds more. `rich` only
+ * moves on: those behind it have fallen below `sum`, and are levelled when the outer loop reaches
+ * them or, when it has passed, at once. */
+static void level_columns(struct sl_column *columns, uint32_t n, uint32_t sum)
+{
+    uint32_t rich = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t poor = i;
+        while (columns[poor].share < sum && columns[poor].alias == columns[poor].own) {
+            while (rich < n && columns[rich].share < sum)
+                rich++;
+            assert(rich < n);
+            columns[poor].alias = columns[rich].own;
+            columns[rich].share -= sum - columns[poor].share;
+            if (rich > i)
+                break;
+            poor = rich;
+        }
+    }
+}
+
+void sl_roster_seal(struct sl_roster *r)
+{
+    /* 2^32 is far off: at most one instance a member, each of weight 1000 or less. */
+    assert(r->n <= SL_MEMBERS_MAX);
+    for (uint32_t i = 0; i < r->n; i++)
+        sl_offer_ref(r->offers[i]);
+    fill_columns(r, STARLING_ALIVE);
+    r->n_fit = r->n_columns;
+    if (r->n_columns == 0)
+        fill_columns(r, STARLING_SUSPECT);
+    level_columns(r->columns, r->n_columns, r->sum);
+}
+
+const struct sl_offer *sl_roster_pick(const struct sl_roster *r, struct sl_rand *rand)
+{
+    if (r->n_columns == 0)
+        return NULL;
+    /* High half for the column, low half for the coin. Multiplying instead of dividing favours none
+     * by more than n_columns / 2^32 or sum / 2^32, and asks for no second draw (Lemire 2019). */
+    uint64_t v = sl_rand_u64(rand);
+    const struct sl_column *column = &r->columns[(v >> 32) * r->n_columns >> 32];
+    uint32_t coin = (uint32_t)((v & UINT32_MAX) * r->sum >> 32);
+    return r->offers[coin < column->share ? column->own : column->alias];
+}
+
+/* ---- one member, the roster of members ------------------------------------------------------ */
+
+struct sl_seen *sl_seen_new(const struct sl_alloc *alloc, const struct sl_store_member *info)
+{
+    struct sl_seen *m = sl_alloc_zero(alloc, sizeof *m);
+    if (!m)
+        return NULL;
+    m->refs = 1;
+    m->info = *info;
+    return m;
+}
+
+struct sl_seen *sl_seen_ref(struct sl_seen *m)
+{
+    m->refs++;
+    return m;
+}
+
+void sl_seen_unref(const struct sl_alloc *alloc, struct sl_seen *m)
+{
+    if (m && --m->refs == 0)
+        sl_alloc_free(alloc, m, sizeof *m);
+}
+
+int sl_seen_cmp(const struct sl_seen *a, const struct sl_seen *b)
+{
+    int c = strcmp(a->info.name, b->info.name);
+    return c != 0 ? c : sl_id_cmp(&a->info.id, &b->info.id);
+}
+
+static size_t flock_size(size_t n)
+{
+    return sizeof(struct sl_flock) + n * sizeof(struct sl_flock_entry);
+}
+
+struct sl_flock *sl_flock_new(const struct sl_alloc *alloc, uint32_t n)
+{
+    struct sl_flock *f = sl_alloc_zero(alloc, flock_size(n));
+    if (!f)
+        return NULL;
+    f->garbage.release = sl_flock_release;
+    f->n = n;
+    return f;
+}
+
+void sl_flock_seal(struct sl_flock *f)
+{
+    for (uint32_t i = 0; i < f->n; i++) {
+        sl_seen_ref(f->members[i].seen);
+        if (f->members[i].seen->info.status == STARLING_ALIVE)
+            f->n_alive++;
+    }
+}
+
+void sl_flock_discard(const struct sl_alloc *alloc, struct sl_flock *f)
+{
+    if (f)
+        sl_alloc_free(alloc, f, flock_size(f->n));
+}
+
+void sl_flock_release(const struct sl_alloc *alloc, struct sl_garbage *g)
+{
+    struct sl_flock *f = (struct sl_flock *)(void *)g;
+    for (uint32_t i = 0; i < f->n; i++)
+        sl_seen_unref(alloc, f->members[i].seen);
+    sl_flock_discard(alloc, f);
+}

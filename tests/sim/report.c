@@ -1,0 +1,219 @@
+/* report.c: figures by name, and the document they are printed in. */
+#include "tests/sim/report.h"
+
+#include <math.h>
+
+#define NOT NAN /* not measured */
+
+static double ms(sl_usec t)
+{
+    return (double)t / 1e3;
+}
+
+static double hist(const struct sim_hist *h, unsigned percent)
+{
+    return h->n ? ms(percent == 100 ? h->max : sim_hist_at(h, percent)) : NOT;
+}
+
+static double elapsed_s(const struct sim_world *w)
+{
+    return (double)(w->now - w->zero) / 1e6;
+}
+
+static double detect_p50(const struct sim_world *w) { return hist(&w->measure.detect, 50); }
+static double detect_p99(const struct sim_world *w) { return hist(&w->measure.detect, 99); }
+static double detect_max(const struct sim_world *w) { return hist(&w->measure.detect, 100); }
+static double spread_p50(const struct sim_world *w) { return hist(&w->measure.spread, 50); }
+static double spread_p99(const struct sim_world *w) { return hist(&w->measure.spread, 99); }
+static double spread_max(const struct sim_world *w) { return hist(&w->measure.spread, 100); }
+
+static double converge(const struct sim_world *w)
+{
+    return w->measure.converged < 0 ? NOT : ms(w->measure.converged);
+}
+
+static double settle(const struct sim_world *w)
+{
+    return w->measure.settled < 0 ? NOT : ms(w->measure.settled);
+}
+
+static double false_down(const struct sim_world *w) { return (double)w->measure.n_false_down; }
+
+/* Of the time at rest where the scenario names one, else of all its time. */
+static double per_node_s(const struct sim_world *w, uint64_t at_rest, uint64_t in_all)
+{
+    const struct sim_window *rest = &w->measure.rest;
+    double s = rest->done ? (double)rest->span / 1e6 : elapsed_s(w);
+    return s > 0 ? (double)(rest->done ? at_rest : in_all) / s / (double)w->n : NOT;
+}
+
+static double bytes_per_node_s(const struct sim_world *w)
+{
+    return per_node_s(w, w->measure.rest.bytes, w->net.n_bytes - w->measure.zero_bytes);
+}
+
+static double msgs_per_node_s(const struct sim_world *w)
+{
+    return per_node_s(w, w->measure.rest.messages, w->net.n_messages - w->measure.zero_messages);
+}
+
+/* What one change costs the whole flock, beyond rest. */
+static double bytes_per_change(const struct sim_world *w)
+{
+    const struct sim_window *load = &w->measure.load, *rest = &w->measure.rest;
+    if (!load->done || load->changes == 0)
+        return NOT;
+    double idle = rest->done ? (double)rest->bytes / (double)rest->span * (double)load->span : 0;
+    return ((double)load->bytes - idle) / (double)load->changes;
+}
+
+static double connections_max(const struct sim_world *w) { return (double)w->net.connections_max; }
+
+static void sum_stats(const struct sim_world *w, struct sl_gossip_stats *ret)
+{
+    *ret = (struct sl_gossip_stats){0};
+    for (size_t i = 0; i < w->n; i++) {
+        struct sl_gossip_info info;
+        if (w->nodes[i].core == NULL)
+            continue;
+        sl_gossip_info(w->nodes[i].core, &info);
+#define SL_X(name) ret->name += info.stats.name;
+        SL_GOSSIP_COUNTERS(SL_X)
+#undef SL_X
+    }
+}
+
+static double repair_bytes(const struct sim_world *w)
+{
+    struct sl_gossip_stats sum;
+    sum_stats(w, &sum);
+    return (double)sum.sync_bytes;
+}
+
+static double deaths(const struct sim_world *w) { return (double)w->measure.n_deaths; }
+static double detect_missed(const struct sim_world *w) { return (double)w->measure.n_missed; }
+static double changes(const struct sim_world *w) { return (double)w->measure.n_changes; }
+static double changes_late(const struct sim_world *w) { return (double)w->measure.n_late_changes; }
+static double changes_open(const struct sim_world *w) { return (double)w->measure.n_open_changes; }
+static double verdicts(const struct sim_world *w) { return (double)w->measure.n_status; }
+static double conflicts(const struct sim_world *w) { return (double)w->measure.n_conflicts; }
+static double dropped(const struct sim_world *w) { return (double)w->net.n_dropped; }
+static double dials(const struct sim_world *w) { return (double)w->net.n_dials; }
+static double probes(const struct sim_world *w) { return (double)w->net.n_probes; }
+static double verified(const struct sim_world *w) { return (double)w->crypto_count.n_verifies; }
+static double forged(const struct sim_world *w) { return (double)w->crypto_count.n_forged; }
+static double memory_peak(const struct sim_world *w) { return (double)w->memory.peak; }
+static double events(const struct sim_world *w) { return (double)w->n_events; }
+
+/* A name with a dot belongs into the object that the part before it names. */
+static const struct figure {
+    const char *name;
+    double (*of)(const struct sim_world *w);
+} figures[] = {
+    {"detect_ms.p50", detect_p50}, {"detect_ms.p99", detect_p99}, {"detect_ms.max", detect_max},
+    {"spread_ms.p50", spread_p50}, {"spread_ms.p99", spread_p99}, {"spread_ms.max", spread_max},
+    {"converge_ms", converge}, {"false_down", false_down}, {"bytes_per_node_s", bytes_per_node_s},
+    {"msgs_per_node_s", msgs_per_node_s}, {"bytes_per_change", bytes_per_change},
+    {"connections_max", connections_max}, {"repair_bytes", repair_bytes}, {"settle_ms", settle},
+    {"deaths", deaths}, {"detect_missed", detect_missed}, {"changes", changes},
+    {"changes_late", changes_late}, {"changes_open", changes_open}, {"verdicts", verdicts},
+    {"conflicts", conflicts}, {"dropped", dropped}, {"dials", dials}, {"probes", probes},
+    {"verified", verified}, {"forged", forged}, {"memory_peak_bytes", memory_peak}, {"events", events},
+};
+
+bool sim_report_figure(const struct sim_world *w, const char *name, double *ret, bool *ret_measured)
+{
+    for (size_t i = 0; i < SL_COUNT(figures); i++) {
+        if (strcmp(figures[i].name, name) != 0)
+            continue;
+        *ret = figures[i].of(w);
+        *ret_measured = !isnan(*ret);
+        return true;
+    }
+    return false;
+}
+
+static void print_text(FILE *out, const char *text)
+{
+    fputc('"', out);
+    for (const char *p = text; *p; p++) {
+        if (*p == '"' || *p == '\\')
+            fprintf(out, "\\%c", *p);
+        else if ((unsigned char)*p < 0x20)
+            fprintf(out, "\\u%04x", (unsigned)*p);
+        else
+            fputc(*p, out);
+    }
+    fputc('"', out);
+}
+
+static void print_number(FILE *out, double v)
+{
+    if (isnan(v))
+        fputs("null", out);
+    else if (fabs(v) < 1e15 && floor(v) == v)
+        fprintf(out, "%.0f", v);
+    else
+        fprintf(out, "%.3f", v);
+}
+
+static void print_figures(FILE *out, const struct sim_world *w)
+{
+    const char *inside = "";
+    size_t inside_len = 0;
+    for (size_t i = 0; i < SL_COUNT(figures); i++) {
+        const char *name = figures[i].name, *dot = strchr(name, '.');
+        size_t len = dot ? (size_t)(dot - name) : 0;
+        bool same = len && len == inside_len && memcmp(name, inside, len) == 0;
+        if (inside_len && !same)
+            fputs("}", out);
+        if (!same)
+            fputs(",\n ", out);
+        else
+            fputs(", ", out);
+        if (len && !same)
+            fprintf(out, "\"%.*s\": {", (int)len, name);
+        fprintf(out, "\"%s\": ", dot ? dot + 1 : name);
+        print_number(out, figures[i].of(w));
+        inside = name;
+        inside_len = len;
+    }
+    fputs(inside_len ? "}" : "", out);
+}
+
+static void print_counters(FILE *out, const struct sim_world *w)
+{
+    struct sl_gossip_stats sum;
+    sum_stats(w, &sum);
+    const char *comma = "";
+    fputs(",\n \"counters\": {", out);
+#define SL_X(name)                                                                                 \
+    fprintf(out, "%s\"%s\": %llu", comma, #name, (unsigned long long)sum.name);                    \
+    comma = ", ";
+    SL_GOSSIP_COUNTERS(SL_X)
+#undef SL_X
+    fputs("}", out);
+}
+
+void sim_report_print(FILE *out, const struct sim_world *w, const char *scenario, double real_s,
+                      const char *reproduce)
+{
+    uint64_t trace[2];
+    sim_hash_sum(&w->trace, trace);
+    fprintf(out, "{\"nodes\": %zu, \"seed\": %llu, \"scenario\": ", w->n, (unsigned long long)w->seed);
+    print_text(out, scenario);
+    fprintf(out, ", \"virtual_s\": %.3f, \"real_s\": %.3f, \"trace\": \"%016llx%016llx\"",
+            (double)w->now / 1e6, real_s, (unsigned long long)trace[0], (unsigned long long)trace[1]);
+    print_figures(out, w);
+    print_counters(out, w);
+    fputs(",\n \"reproduce\": ", out);
+    print_text(out, reproduce);
+    fprintf(out, ",\n \"n_violations\": %zu, \"violations\": [", w->n_violations);
+    for (size_t i = 0; i < w->n_violations && i < SL_COUNT(w->violations); i++) {
+        fputs(i ? ",\n  " : "\n  ", out);
+        char text[1024];
+        snprintf(text, sizeof text, "%s  [%s]", w->violations[i], reproduce);
+        print_text(out, text);
+    }
+    fputs("]}\n", out);
+}

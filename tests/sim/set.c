@@ -1,0 +1,43 @@
+/* set.c: sets of nodes. */
+#include "tests/sim/set.h"
+
+#include <stdlib.h>
+
+#include "tests/sim/memory.h"
+
+static size_t words(size_t n)
+{
+    return n / 64 + 1;
+}
+
+void sim_set_init(struct sim_set *s, size_t n)
+{
+    s->n = n;
+    s->bits = sim_zero(words(n) * sizeof *s->bits);
+}
+
+void sim_set_fini(struct sim_set *s)
+{
+    free(s->bits);
+    *s = (struct sim_set){0};
+}
+
+void sim_set_copy(struct sim_set *to, const struct sim_set *from)
+{
+    memcpy(to->bits, from->bits, words(to->n) * sizeof *to->bits);
+}
+
+void sim_set_all(struct sim_set *s)
+{
+    for (size_t i = 0; i < s->n; i++)
+        sim_set_add(s, i);
+}
+
+size_t sim_set_count(const struct sim_set *s)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < words(s->n); i++)
+        for (uint64_t w = s->bits[i]; w; w &= w - 1)
+            n++;
+    return n;
+}

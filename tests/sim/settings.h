@@ -1,0 +1,53 @@
+/* settings.h: what the world is like, under names that --set, `set` in a scenario and --help share.
+ * Rates are in millionths, times in microseconds: nothing that is decided depends on floating point. */
+#ifndef SL_SIM_SETTINGS_H
+#define SL_SIM_SETTINGS_H
+
+#include "base/types.h"
+
+struct sim_settings {
+    /* network */
+    sl_usec delay_min, delay_max; /* one way */
+    uint32_t loss;                /* of packets, each way, everywhere */
+    uint32_t stall_rate;          /* of messages that find their direction stalled */
+    sl_usec stall;                /* for so long */
+    uint64_t bandwidth;           /* bytes/s of one direction of a connection; 0 = unlimited */
+    uint32_t hwm;                 /* messages on their way in one direction; more are dropped */
+    sl_usec dial_timeout;
+    /* nodes */
+    sl_usec cost;      /* CPU time of one input; 0 = none */
+    uint32_t per_host; /* nodes on one host */
+    uint32_t zones;    /* 0 = none */
+    uint32_t seeds;    /* the first so many nodes are everybody's seeds */
+    uint32_t services; /* that each node offers */
+    uint32_t stores;   /* the first so many nodes keep a registry */
+    uint32_t known;    /* peers that a node remembers over a restart */
+    bool lasting;      /* identities are kept on disk */
+    /* start */
+    sl_usec spread;     /* nodes start within this time */
+    sl_usec settle_max; /* to stand before time 0 of the scenario */
+    bool settle;
+    /* judging */
+    sl_usec grace;       /* healthy for so long before holding it down is wrong */
+    sl_usec quiet;       /* nothing changed for so long: all must agree */
+    sl_usec quiet_cut;   /* likewise while something is cut */
+    uint32_t loss_fine;  /* more loss than this, and a pair is not healthy */
+    sl_usec poll;        /* how often agreement is looked for while it is awaited */
+    uint32_t pairs_max;  /* up to so many nodes every version of every pair is watched */
+};
+
+void sim_settings_init(struct sim_settings *s);
+/* "name", "value"; false with a sentence in error[cap] when there is no such setting or no such value. */
+bool sim_settings_set(struct sim_settings *s, const char *name, const char *value, char *error, size_t cap);
+/* One line a setting: name, default, meaning. */
+void sim_settings_help(void (*line)(const char *name, const char *value, const char *meaning));
+
+/* "10s", "1.5ms", "250us", "2m", "1h", "3d"; "0". */
+bool sim_parse_time(const char *text, sl_usec *ret);
+/* "1%", "0.05%", "0.01"; into millionths. */
+bool sim_parse_rate(const char *text, uint32_t *ret);
+/* "500us..1500us" or one time. */
+bool sim_parse_range(const char *text, sl_usec *ret_low, sl_usec *ret_high);
+bool sim_parse_count(const char *text, uint64_t max, uint64_t *ret);
+
+#endif

@@ -1,0 +1,480 @@
+/* test_gossip.c: one core and a script of what reaches it: merging, refusing, judging. What many cores do
+ * together is tests/sim's. */
+#include <check.h>
+#include <starling.h>
+#include <stdlib.h>
+
+#include "flock.h"
+#include "gossip/hello.h"
+
+#define PEERS 6
+
+static struct person self, peers[PEERS];
+static struct sl_gossip *g;
+static struct sl_log quiet;
+static struct sl_ports ports;
+static sl_usec now;
+static uint8_t bytes[SL_FRAME_MAX];
+static uint8_t c_peer[32] = "a peer's CURVE key";
+
+static void drain(void)
+{
+    struct sl_out o;
+    struct sl_event e;
+    while (sl_gossip_next_out(g, &o)) {
+    }
+    while (sl_gossip_next_event(g, &e)) {
+    }
+}
+
+static struct sl_gossip *core_new(void)
+{
+    struct sl_gossip *core;
+    struct sl_gossip_config c = {.bundle = bundle, .cert = sl_span_of(self.cert, self.cert_len),
+                                 .addr = address_number(1), .seed = 1, .epoch = UINT64_C(1000) << 16,
+                                 .wall_offset_us = SL_SEC(1700000000)};
+    ports = (struct sl_ports){.alloc = &sl_alloc_system, .crypto = &self.crypto, .log = &quiet};
+    ck_assert_int_eq(sl_gossip_new(&c, &ports, now, &core), 0);
+    return core;
+}
+
+/* Open a link to the core as peer `p`. */
+static void link_as(const struct person *p, sl_link link)
+{
+    struct sl_hello h = {.crypto = &p->crypto, .bundle = &bundle, .cert = sl_span_of(p->cert, p->cert_len),
+                         .id = p->id, .wall_s = 1700000000};
+    uint8_t nonce[SL_NONCE_LEN] = {(uint8_t)link}, m1[SL_M1_MAX];
+    ck_assert(sl_gossip_accept(g, now, link, c_peer));
+    sl_gossip_receive(g, now, link, m1, sl_hello_dial(&h, c_peer, nonce, NULL, m1));
+    drain();
+}
+
+static void setup(void)
+{
+    flock_make(1);
+    person_make(&self, 1);
+    for (uint8_t i = 0; i < PEERS; i++)
+        person_make(&peers[i], (uint8_t)(10 + i));
+    now = SL_SEC(1000);
+    g = core_new();
+    link_as(&peers[0], 2);
+}
+
+static void teardown(void)
+{
+    sl_gossip_free(g);
+}
+
+/* Hand the core one fact over the link of peer 0. */
+static void give(const uint8_t *fact, size_t len)
+{
+    size_t n = 0;
+    bytes[n++] = 0x92; /* [4, bin] */
+    bytes[n++] = 4;
+    bytes[n++] = 0xc5;
+    bytes[n++] = (uint8_t)(len >> 8);
+    bytes[n++] = (uint8_t)len;
+    memcpy(bytes + n, fact, len);
+    sl_gossip_receive(g, now, 2, bytes, n + len);
+    drain();
+}
+
+static void give_record(unsigned p, uint64_t epoch, uint64_t seq)
+{
+    uint8_t fact[SL_RECORD_MAX];
+    give(fact, record_make(&peers[p], (uint8_t)(10 + p), epoch, seq, fact));
+}
+
+static void give_vitals(unsigned p, uint64_t epoch, uint64_t seq, struct sl_vitals v)
+{
+    uint8_t fact[SL_VITALS_MAX];
+    give(fact, vitals_make(&peers[p], epoch, seq, v, fact));
+}
+
+static void accuse(unsigned by, uint64_t seq, unsigned whom, uint64_t seen)
+{
+    uint8_t fact[SL_SIGHTINGS_MAX];
+    struct sl_sighting s = {.accused = peers[whom].id, .how = SL_SILENT, .seen = {5, seen}};
+    give(fact, sighting_make(&peers[by], 5, seq, &s, 1, fact));
+}
+
+static enum sl_status status_of(unsigned p)
+{
+    struct sl_member_info m;
+    ck_assert(sl_gossip_find(g, &peers[p].id, &m));
+    return m.status;
+}
+
+static struct sl_version version_of(unsigned p)
+{
+    struct sl_member_info m;
+    return sl_gossip_find(g, &peers[p].id, &m) ? m.version : (struct sl_version){0, 0};
+}
+
+static struct sl_gossip_stats stats(void)
+{
+    struct sl_gossip_info i;
+    sl_gossip_info(g, &i);
+    return i.stats;
+}
+
+static uint64_t root(void)
+{
+    struct sl_gossip_info i;
+    sl_gossip_info(g, &i);
+    return i.root;
+}
+
+/* Everybody is here, and long enough for their word to count. */
+static void everybody(void)
+{
+    for (unsigned p = 0; p < PEERS; p++) {
+        give_record(p, 5, 1);
+        give_vitals(p, 5, 2, (struct sl_vitals){0});
+    }
+}
+
+/* Let time pass as an attentive driver does: called whenever something is due. */
+static void pass(sl_usec span)
+{
+    sl_usec end = now + span;
+    for (;;) {
+        sl_usec due = sl_gossip_deadline(g);
+        if (due > end)
+            break;
+        now = due > now ? due : now;
+        sl_gossip_tick(g, now);
+        drain();
+    }
+    now = end;
+}
+
+START_TEST(a_fact_of_an_unknown_origin_waits_for_its_record)
+{
+    give_vitals(1, 5, 2, (struct sl_vitals){0});
+    ck_assert_uint_eq(stats().refused_unknown_origin, 1);
+    give_record(1, 5, 1);
+    give_vitals(1, 5, 2, (struct sl_vitals){0});
+    ck_assert_uint_eq(version_of(1).seq, 2);
+}
+END_TEST
+
+START_TEST(an_older_version_never_replaces_a_newer_one)
+{
+    give_record(1, 5, 7);
+    give_record(1, 5, 6);
+    give_record(1, 4, 9);
+    ck_assert_uint_eq(version_of(1).epoch, 5);
+    ck_assert_uint_eq(version_of(1).seq, 7);
+}
+END_TEST
+
+START_TEST(nobody_can_speak_in_anothers_name)
+{
+    uint8_t fact[SL_RECORD_MAX];
+    give_record(1, 5, 1);
+    size_t len = record_make(&peers[1], 11, 5, 2, fact);
+    fact[len - 1] ^= 1; /* the signature */
+    give(fact, len);
+    ck_assert_uint_eq(stats().refused_signature, 1);
+    /* Peer 2 signs vitals that name peer 1 as their origin. */
+    struct person thief = peers[2];
+    thief.id = peers[1].id;
+    give(fact, vitals_make(&thief, 5, 3, (struct sl_vitals){0}, fact));
+    ck_assert_uint_eq(stats().refused_signature, 2);
+    /* ... or a record with its own certificate under that name. */
+    give(fact, record_make(&thief, 12, 5, 4, fact));
+    ck_assert_uint_eq(stats().refused_fact, 1);
+    ck_assert_uint_eq(version_of(1).seq, 1);
+}
+END_TEST
+
+START_TEST(no_flipped_bit_of_a_fact_is_believed)
+{
+    uint8_t fact[SL_RECORD_MAX];
+    give_record(1, 5, 1);
+    size_t len = vitals_make(&peers[1], 5, 2, (struct sl_vitals){.answered = 1}, fact);
+    for (size_t i = 0; i < len * 8; i++) {
+        fact[i / 8] ^= (uint8_t)(1 << i % 8);
+        now += SL_SEC(1); /* within the origin's quota */
+        sl_gossip_deadline(g);
+        give(fact, len);
+        ck_assert_msg(version_of(1).seq == 1, "bit %zu", i);
+        fact[i / 8] ^= (uint8_t)(1 << i % 8);
+    }
+}
+END_TEST
+
+START_TEST(two_facts_of_one_version_leave_every_node_with_the_same)
+{
+    struct sl_vitals a = {.answered = 0, .sections = sl_span_of("a", 1)}, b = {.sections = sl_span_of("b", 1)};
+    uint64_t roots[2];
+    for (int order = 0; order < 2; order++) {
+        teardown();
+        setup();
+        everybody();
+        give_vitals(1, 5, 9, order ? a : b);
+        give_vitals(1, 5, 9, order ? b : a);
+        roots[order] = root(); /* our own facts are the same both times: same key, epoch and numbers */
+    }
+    ck_assert_uint_eq(roots[0], roots[1]);
+}
+END_TEST
+
+START_TEST(facts_in_any_order_end_in_the_same_state)
+{
+    uint64_t first = 0;
+    for (unsigned seed = 0; seed < 20; seed++) {
+        struct sl_rand r;
+        unsigned order[24];
+        sl_rand_seed(&r, seed);
+        teardown();
+        setup();
+        for (unsigned p = 0; p < PEERS; p++)
+            give_record(p, 5, 1);
+        for (unsigned i = 0; i < 24; i++)
+            order[i] = i;
+        for (unsigned i = 24; i > 1; i--) {
+            unsigned k = (unsigned)sl_rand_below(&r, i), x = order[k];
+            order[k] = order[i - 1];
+            order[i - 1] = x;
+        }
+        for (unsigned i = 0; i < 24; i++)
+            give_vitals(order[i] % PEERS, 5, 2 + order[i] / PEERS, (struct sl_vitals){.answered = order[i]});
+        if (seed == 0)
+            first = root();
+        ck_assert_msg(root() == first, "seed %u", seed);
+    }
+}
+END_TEST
+
+START_TEST(a_newer_epoch_voids_what_was_said_before)
+{
+    everybody();
+    accuse(1, 3, 2, 2);
+    ck_assert_uint_eq(sl_gossip_standing(g, &peers[2].id), 1);
+    give_record(1, 6, 1);
+    ck_assert_uint_eq(sl_gossip_standing(g, &peers[2].id), 0);
+    struct sl_member_info m;
+    ck_assert(sl_gossip_find(g, &peers[1].id, &m) && m.vitals == NULL);
+}
+END_TEST
+
+START_TEST(an_accusation_stands_until_it_is_answered_and_not_a_moment_longer)
+{
+    everybody();
+    pass(SL_SEC(4)); /* past the doubt of the first seconds */
+    accuse(1, 3, 2, 2);
+    ck_assert_int_eq(status_of(2), SL_SUSPECT);
+    give_vitals(2, 5, 3, (struct sl_vitals){0}); /* newer, but no answer: it may be deaf */
+    ck_assert_int_eq(status_of(2), SL_SUSPECT);
+    give_vitals(2, 5, 4, (struct sl_vitals){.answered = 2});
+    ck_assert_int_eq(status_of(2), SL_ALIVE);
+}
+END_TEST
+
+START_TEST(one_accuser_fells_nobody_whom_others_vouch_for_by_silence)
+{
+    everybody();
+    pass(SL_SEC(4));
+    accuse(1, 3, 2, 2);
+    give_vitals(2, 5, 3, (struct sl_vitals){.answered = 2});
+    pass(SL_SEC(20));
+    ck_assert_int_ne(status_of(2), SL_DOWN);
+}
+END_TEST
+
+START_TEST(three_quarters_of_the_watchers_fell_at_once)
+{
+    everybody(); /* 7 members: 6 watchers of each */
+    pass(SL_SEC(4));
+    for (unsigned by = 0; by < 5; by++) {
+        if (by != 2) /* the accused itself */
+            accuse(by, 3, 2, 2);
+    }
+    ck_assert_int_eq(status_of(2), SL_SUSPECT); /* 4 of 6 */
+    accuse(5, 3, 2, 2);
+    ck_assert_int_eq(status_of(2), SL_DOWN); /* 5 of 6 */
+    give_vitals(2, 5, 3, (struct sl_vitals){.answered = 2});
+    ck_assert_int_eq(status_of(2), SL_ALIVE);
+}
+END_TEST
+
+START_TEST(a_version_that_was_never_signed_accuses_nobody)
+{
+    everybody();
+    accuse(1, 3, 2, 900);
+    ck_assert_uint_eq(sl_gossip_standing(g, &peers[2].id), 0);
+    ck_assert_int_eq(status_of(2), SL_ALIVE);
+}
+END_TEST
+
+START_TEST(who_was_forgotten_stays_forgotten_until_it_says_something_new)
+{
+    everybody();
+    give_vitals(3, 5, 3, (struct sl_vitals){.state = SL_GONE});
+    ck_assert_int_eq(status_of(3), SL_LEFT);
+    pass(SL_SEC(200));
+    struct sl_member_info m;
+    ck_assert(!sl_gossip_find(g, &peers[3].id, &m));
+    link_as(&peers[0], 4);
+    give_record(3, 5, 1);
+    ck_assert(!sl_gossip_find(g, &peers[3].id, &m));
+    uint8_t fact[SL_RECORD_MAX];
+    size_t len = record_make(&peers[3], 13, 6, 1, fact), n = 5;
+    memcpy(bytes, "\x92\x04\xc5", 3);
+    bytes[3] = (uint8_t)(len >> 8);
+    bytes[4] = (uint8_t)len;
+    memcpy(bytes + n, fact, len);
+    sl_gossip_receive(g, now, 4, bytes, n + len);
+    ck_assert(sl_gossip_find(g, &peers[3].id, &m));
+}
+END_TEST
+
+START_TEST(an_origin_cannot_change_its_mind_faster_than_its_quota)
+{
+    everybody();
+    for (uint64_t seq = 3; seq < 203; seq++)
+        give_vitals(1, 5, seq, (struct sl_vitals){0});
+    ck_assert_uint_ge(stats().refused_quota, 140);
+    ck_assert_uint_lt(version_of(1).seq, 60);
+    pass(SL_SEC(1));
+    give_vitals(1, 5, 500, (struct sl_vitals){0});
+    ck_assert_uint_eq(version_of(1).seq, 500);
+}
+END_TEST
+
+START_TEST(the_own_key_from_outside_makes_the_node_jump_above_it)
+{
+    uint8_t fact[SL_RECORD_MAX];
+    struct sl_gossip_info i;
+    uint64_t foreign = UINT64_C(5000) << 16;
+    give(fact, record_make(&self, 1, foreign, 40, fact));
+    sl_gossip_info(g, &i);
+    ck_assert_uint_gt(i.version.epoch, foreign);
+}
+END_TEST
+
+START_TEST(garbage_on_a_proven_link_is_counted_and_cuts_it_in_the_end)
+{
+    struct sl_gossip_info i;
+    for (int k = 0; k < 3; k++)
+        sl_gossip_receive(g, now, 2, "\xdd\xff\xff\xff\xff", 5);
+    ck_assert_uint_eq(stats().refused_frame, 3);
+    sl_gossip_info(g, &i);
+    ck_assert_uint_eq(i.n_links, 0);
+}
+END_TEST
+
+START_TEST(random_messages_on_a_proven_link_never_harm)
+{
+    struct sl_rand r;
+    sl_rand_seed(&r, 7);
+    everybody();
+    for (unsigned round = 0; round < 20000; round++) {
+        uint8_t m[96];
+        size_t len = 1 + sl_rand_below(&r, sizeof m);
+        for (size_t k = 0; k < len; k++)
+            m[k] = (uint8_t)sl_rand_u64(&r);
+        if (round % 2) { /* half of them begin like a message */
+            m[0] = (uint8_t)(0x91 + sl_rand_below(&r, 6));
+            m[1 % sizeof m] = (uint8_t)(1 + sl_rand_below(&r, 8));
+        }
+        sl_link link = 1000 + 2 * (sl_link)(round / 3);
+        if (round % 3 == 0)
+            link_as(&peers[0], link);
+        sl_gossip_receive(g, now, link, m, len);
+        drain();
+        now += SL_MS(20);
+        sl_gossip_tick(g, now);
+    }
+    ck_assert_int_eq(status_of(1), SL_ALIVE);
+}
+END_TEST
+
+/* Memory that fails from the n-th allocation on, k times. */
+static size_t fail_at, fail_count, allocations;
+
+static void *failing(void *context, void *ptr, size_t old_size, size_t new_size)
+{
+    (void)context;
+    if (new_size > 0) {
+        size_t n = allocations++;
+        if (n >= fail_at && n < fail_at + fail_count)
+            return NULL;
+    }
+    return sl_alloc_system.resize(sl_alloc_system.context, ptr, old_size, new_size);
+}
+
+START_TEST(running_out_of_memory_anywhere_is_survived)
+{
+    static const struct sl_alloc alloc = {.resize = failing};
+    for (size_t at = 0;; at++) {
+        ck_assert_msg(at < 2000, "the scenario allocates without end");
+        teardown();
+        struct sl_gossip_config c = {.bundle = bundle, .cert = sl_span_of(self.cert, self.cert_len),
+                                     .addr = address_number(1), .seed = 1, .epoch = UINT64_C(1000) << 16,
+                                     .wall_offset_us = SL_SEC(1700000000)};
+        ports.alloc = &alloc;
+        allocations = 0;
+        fail_at = at;
+        fail_count = 1;
+        now = SL_SEC(1000);
+        g = NULL;
+        if (sl_gossip_new(&c, &ports, now, &g) < 0) {
+            g = NULL;
+            continue;
+        }
+        link_as(&peers[0], 2);
+        everybody();
+        accuse(1, 3, 2, 2);
+        give_vitals(2, 5, 4, (struct sl_vitals){.answered = 2});
+        pass(SL_SEC(2));
+        bool whole = allocations <= at;
+        fail_count = 0;
+        now += SL_SEC(1);
+        sl_gossip_deadline(g);
+        everybody(); /* what failed can be said again */
+        give_vitals(2, 5, 5, (struct sl_vitals){.answered = 2});
+        for (unsigned p = 0; p < PEERS; p++)
+            ck_assert_int_eq(status_of(p), SL_ALIVE);
+        if (whole)
+            break;
+    }
+    ports.alloc = &sl_alloc_system;
+    teardown();
+    setup();
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("gossip");
+    TCase *t = tcase_create("core");
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_set_timeout(t, 240);
+    tcase_add_test(t, a_fact_of_an_unknown_origin_waits_for_its_record);
+    tcase_add_test(t, an_older_version_never_replaces_a_newer_one);
+    tcase_add_test(t, nobody_can_speak_in_anothers_name);
+    tcase_add_test(t, no_flipped_bit_of_a_fact_is_believed);
+    tcase_add_test(t, two_facts_of_one_version_leave_every_node_with_the_same);
+    tcase_add_test(t, facts_in_any_order_end_in_the_same_state);
+    tcase_add_test(t, a_newer_epoch_voids_what_was_said_before);
+    tcase_add_test(t, an_accusation_stands_until_it_is_answered_and_not_a_moment_longer);
+    tcase_add_test(t, one_accuser_fells_nobody_whom_others_vouch_for_by_silence);
+    tcase_add_test(t, three_quarters_of_the_watchers_fell_at_once);
+    tcase_add_test(t, a_version_that_was_never_signed_accuses_nobody);
+    tcase_add_test(t, who_was_forgotten_stays_forgotten_until_it_says_something_new);
+    tcase_add_test(t, an_origin_cannot_change_its_mind_faster_than_its_quota);
+    tcase_add_test(t, the_own_key_from_outside_makes_the_node_jump_above_it);
+    tcase_add_test(t, garbage_on_a_proven_link_is_counted_and_cuts_it_in_the_end);
+    tcase_add_test(t, random_messages_on_a_proven_link_never_harm);
+    tcase_add_test(t, running_out_of_memory_anywhere_is_survived);
+    suite_add_tcase(s, t);
+    SRunner *r = srunner_create(s);
+    srunner_set_tap(r, "-");
+    srunner_run_all(r, CK_SILENT);
+    int failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

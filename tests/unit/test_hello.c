@@ -1,0 +1,157 @@
+/* test_hello.c: nobody gets through the hello who does not hold the key his certificate names, nor by
+ * standing in the middle. */
+#include <check.h>
+#include <stdlib.h>
+
+#include "flock.h"
+#include "gossip/hello.h"
+
+static struct person dialler, acceptor, member; /* the member stands in the middle */
+static struct sl_hello at_dialler, at_acceptor, at_member;
+static uint8_t c_d[32] = "the dialler's CURVE key", c_m[32] = "the member's CURVE key";
+static uint8_t nonce[SL_NONCE_LEN] = "nonce";
+static uint8_t m1[SL_M1_MAX], m2[SL_M1_MAX];
+static size_t m1_len, m2_len;
+static struct sl_cert peer;
+
+static struct sl_hello hello_of(struct person *p)
+{
+    return (struct sl_hello){.crypto = &p->crypto, .bundle = &bundle, .cert = sl_span_of(p->cert, p->cert_len),
+                             .id = p->id, .wall_s = 1700000000};
+}
+
+static void setup(void)
+{
+    flock_make(1);
+    person_make(&dialler, 10);
+    person_make(&acceptor, 11);
+    person_make(&member, 12);
+    at_dialler = hello_of(&dialler);
+    at_acceptor = hello_of(&acceptor);
+    at_member = hello_of(&member);
+    m1_len = sl_hello_dial(&at_dialler, c_d, nonce, &acceptor.id, m1);
+}
+
+static enum sl_reason accept_at(struct sl_hello *h, const uint8_t *curve_key)
+{
+    return sl_hello_accept(h, curve_key, sl_span_of(m1, m1_len), nonce, &peer, m2, &m2_len);
+}
+
+static enum sl_reason finish(void)
+{
+    return sl_hello_finish(&at_dialler, c_d, sl_span_of(m1, m1_len), &acceptor.id, sl_span_of(m2, m2_len), &peer);
+}
+
+START_TEST(two_members_of_one_flock_prove_themselves_to_each_other)
+{
+    ck_assert_int_eq(accept_at(&at_acceptor, c_d), SL_OK);
+    ck_assert(sl_id_eq(&peer.id, &dialler.id));
+    ck_assert_int_eq(finish(), SL_OK);
+    ck_assert(sl_id_eq(&peer.id, &acceptor.id));
+}
+END_TEST
+
+START_TEST(a_relayed_m1_fails_because_the_transport_saw_another_curve_key)
+{
+    ck_assert_int_eq(accept_at(&at_acceptor, c_m), SL_REASON_SIG);
+}
+END_TEST
+
+START_TEST(an_m2_made_for_another_curve_key_fails_at_the_dialler)
+{
+    /* The member dials the acceptor itself and hands the answer on. */
+    uint8_t own[SL_M1_MAX];
+    size_t len = sl_hello_dial(&at_member, c_m, nonce, &acceptor.id, own);
+    ck_assert_int_eq(sl_hello_accept(&at_acceptor, c_m, sl_span_of(own, len), nonce, &peer, m2, &m2_len), SL_OK);
+    ck_assert_int_eq(finish(), SL_REASON_SIG);
+}
+END_TEST
+
+START_TEST(a_member_who_answers_as_itself_is_not_whom_the_dialler_wants)
+{
+    ck_assert_int_eq(accept_at(&at_member, c_d), SL_REASON_WANT);
+    m1_len = sl_hello_dial(&at_dialler, c_d, nonce, &member.id, m1);
+    ck_assert_int_eq(accept_at(&at_member, c_d), SL_OK);
+    ck_assert_int_eq(finish(), SL_REASON_WANT);
+}
+END_TEST
+
+START_TEST(an_m1_that_comes_back_to_its_sender_is_refused)
+{
+    m1_len = sl_hello_dial(&at_dialler, c_d, nonce, NULL, m1);
+    ck_assert_int_eq(accept_at(&at_dialler, c_d), SL_REASON_SELF);
+}
+END_TEST
+
+START_TEST(an_m2_for_an_earlier_m1_is_refused)
+{
+    ck_assert_int_eq(accept_at(&at_acceptor, c_d), SL_OK);
+    uint8_t other[SL_NONCE_LEN] = "another nonce";
+    m1_len = sl_hello_dial(&at_dialler, c_d, other, &acceptor.id, m1);
+    ck_assert_int_eq(finish(), SL_REASON_SIG);
+}
+END_TEST
+
+START_TEST(another_flock_is_refused_by_its_certificate)
+{
+    flock_make(2);
+    person_make(&member, 12);
+    at_member = hello_of(&member);
+    m1_len = sl_hello_dial(&at_member, c_m, nonce, NULL, m1);
+    flock_make(1);
+    ck_assert_int_eq(accept_at(&at_acceptor, c_m), SL_REASON_CERT);
+}
+END_TEST
+
+START_TEST(another_protocol_version_is_refused_and_named)
+{
+    m1[1] = m1[2] = 2;
+    ck_assert_int_eq(accept_at(&at_acceptor, c_d), SL_REASON_VERSION);
+    m1_len = sl_hello_dial(&at_dialler, c_d, nonce, &acceptor.id, m1);
+    ck_assert_int_eq(accept_at(&at_acceptor, c_d), SL_OK);
+    m2[1] = 2;
+    ck_assert_int_eq(finish(), SL_REASON_VERSION);
+}
+END_TEST
+
+START_TEST(no_flipped_bit_and_no_truncation_passes)
+{
+    for (size_t i = 0; i < m1_len * 8; i++) {
+        m1[i / 8] ^= (uint8_t)(1 << i % 8);
+        ck_assert_msg(accept_at(&at_acceptor, c_d) != SL_OK, "bit %zu of m1", i);
+        m1[i / 8] ^= (uint8_t)(1 << i % 8);
+    }
+    for (size_t len = 0; len < m1_len; len++)
+        ck_assert(sl_hello_accept(&at_acceptor, c_d, sl_span_of(m1, len), nonce, &peer, m2, &m2_len) != SL_OK);
+    ck_assert_int_eq(accept_at(&at_acceptor, c_d), SL_OK);
+    for (size_t i = 0; i < m2_len * 8; i++) {
+        m2[i / 8] ^= (uint8_t)(1 << i % 8);
+        ck_assert_msg(finish() != SL_OK, "bit %zu of m2", i);
+        m2[i / 8] ^= (uint8_t)(1 << i % 8);
+    }
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("hello");
+    TCase *t = tcase_create("hello");
+    tcase_add_checked_fixture(t, setup, NULL);
+    tcase_set_timeout(t, 120);
+    tcase_add_test(t, two_members_of_one_flock_prove_themselves_to_each_other);
+    tcase_add_test(t, a_relayed_m1_fails_because_the_transport_saw_another_curve_key);
+    tcase_add_test(t, an_m2_made_for_another_curve_key_fails_at_the_dialler);
+    tcase_add_test(t, a_member_who_answers_as_itself_is_not_whom_the_dialler_wants);
+    tcase_add_test(t, an_m1_that_comes_back_to_its_sender_is_refused);
+    tcase_add_test(t, an_m2_for_an_earlier_m1_is_refused);
+    tcase_add_test(t, another_flock_is_refused_by_its_certificate);
+    tcase_add_test(t, another_protocol_version_is_refused_and_named);
+    tcase_add_test(t, no_flipped_bit_and_no_truncation_passes);
+    suite_add_tcase(s, t);
+    SRunner *r = srunner_create(s);
+    srunner_set_tap(r, "-");
+    srunner_run_all(r, CK_SILENT);
+    int failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
