@@ -80,8 +80,8 @@ struct conn {
     struct sl_id id;     /* proven; of a dial to somebody in particular: whom we want */
     bool wants;
     uint8_t c_d[SL_KEY_LEN]; /* the dialler's */
-    uint8_t m1[SL_M1_MAX];
-    uint16_t m1_len;
+    uint8_t *m1; /* what we sent, until m2 is here; owned */
+    size_t m1_len;
     uint32_t member; /* of a proven one, once its record is known */
     sl_usec deadline; /* for the hello */
     unsigned bad;     /* messages that could not be read */
@@ -106,6 +106,7 @@ struct edge {
     uint32_t echo_seq;  /* our echo waits for its acknowledgement; 0 = no */
     sl_usec ack_until;
     sl_usec next_beat;  /* the scheduled one, or when the peer's promise is broken */
+    sl_usec compare_at; /* compare roots once more, when what the new edge brought has settled; SL_NEVER */
 
     /* trying */
     unsigned failures;  /* exchanges and dials that came to nothing since the last echo */
@@ -124,7 +125,8 @@ struct edge {
 
     /* reconciliation */
     sl_usec differ_since; /* SL_NEVER = roots agree */
-    sl_usec sync_at;      /* start an exchange; SL_NEVER */
+    sl_usec sync_at;      /* look again, and start an exchange if they still differ; SL_NEVER */
+    bool sync_asked;      /* looked again: the next difference starts it */
     sl_usec sync_backoff;
 };
 
@@ -190,10 +192,13 @@ struct sl_gossip {
     struct tree *tree;
     bool stray_accusations; /* somebody accuses an id that was not in the table */
     sl_usec next_sweep;
+    sl_usec changed_at; /* something new was merged */
+    sl_usec joining_until; /* a newcomer's first exchange is under way */
 
     uint32_t *ring[SL_RINGS]; /* members in order of who->ring[r], then id */
     size_t n_ring, cap_ring[SL_RINGS];
-    bool rings_changed;
+    sl_usec rings_due; /* our neighbours may be others now; SL_NEVER = no */
+    sl_usec rings_grew; /* first newcomer since they were looked at; SL_NEVER */
 
     struct conn *conns; /* SL_LINKS_MAX slots */
     size_t n_conns;
@@ -309,6 +314,7 @@ bool grave_holds(const struct sl_gossip *g, const struct sl_id *id, struct sl_ve
 int ring_reserve(struct sl_gossip *g, size_t n);
 void ring_add(struct sl_gossip *g, uint32_t index);
 void ring_remove(struct sl_gossip *g, uint32_t index);
+void ring_changed(struct sl_gossip *g);
 struct neighbour {
     uint32_t member;
     bool successor;
@@ -321,6 +327,7 @@ size_t ring_watchers(const struct sl_gossip *g, uint32_t index, const uint32_t *
 
 /* link.c */
 void link_init(struct sl_gossip *g);
+void link_fini(struct sl_gossip *g);
 struct conn *conn_find(struct sl_gossip *g, sl_link link);
 void conn_hello(struct sl_gossip *g, struct conn *c, struct sl_span m);
 void conn_cut(struct sl_gossip *g, struct conn *c, enum sl_reason reason);
@@ -379,7 +386,8 @@ void spread_fini(struct sl_gossip *g);
 
 /* sync.c */
 void sync_root(struct sl_gossip *g, struct edge *e, uint64_t root);
-void sync_start(struct sl_gossip *g, struct edge *e);
+/* Roots differed a while ago: true when it is time to compare them once more, with a beat. */
+bool sync_due(struct sl_gossip *g, struct edge *e);
 void sync_tree(struct sl_gossip *g, struct conn *c, struct sl_read *r);
 void sync_list(struct sl_gossip *g, struct conn *c, struct sl_read *r);
 void sync_want(struct sl_gossip *g, struct conn *c, struct sl_read *r);

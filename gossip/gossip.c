@@ -46,6 +46,7 @@ int sl_gossip_new(const struct sl_gossip_config *config, const struct sl_ports *
     sl_rand_seed(&g->rand, config->seed);
     g->now = g->started = now;
     g->due = g->spread_due = g->judge_all_at = g->next_sweep = g->mute_since = SL_NEVER;
+    g->rings_due = g->rings_grew = SL_NEVER;
     g->vitals_due = g->sightings_due = g->answer_due = SL_NEVER;
     int r = setup(g);
     if (r < 0) {
@@ -72,9 +73,8 @@ void sl_gossip_free(struct sl_gossip *g)
     table_fini(g);
     free_text(g, &g->record_sections);
     free_text(g, &g->vitals_sections);
-    sl_alloc_free(mem(g), g->conns, SL_LINKS_MAX * sizeof *g->conns);
+    link_fini(g);
     sl_alloc_free(mem(g), g->edges, g->cap_edges * sizeof *g->edges);
-    sl_alloc_free(mem(g), g->seeds, g->cap_seeds * sizeof *g->seeds);
     sl_alloc_free(mem(g), g, sizeof *g);
 }
 

@@ -65,6 +65,21 @@ static struct conn *conn_new(struct sl_gossip *g, sl_link link, enum stage stage
     return c;
 }
 
+static void drop_m1(struct sl_gossip *g, struct conn *c)
+{
+    sl_alloc_free(mem(g), c->m1, c->m1_len);
+    c->m1 = NULL;
+    c->m1_len = 0;
+}
+
+void link_fini(struct sl_gossip *g)
+{
+    for (size_t i = 0; i < g->n_conns; i++)
+        drop_m1(g, &g->conns[i]);
+    sl_alloc_free(mem(g), g->conns, SL_LINKS_MAX * sizeof *g->conns);
+    sl_alloc_free(mem(g), g->seeds, g->cap_seeds * sizeof *g->seeds);
+}
+
 static void conn_free(struct sl_gossip *g, struct conn *c)
 {
     uint32_t slot = (uint32_t)(c - g->conns);
@@ -74,6 +89,7 @@ static void conn_free(struct sl_gossip *g, struct conn *c)
         e->working = false;
     }
     spread_conn_gone(g, slot);
+    drop_m1(g, c);
     memset(c, 0, sizeof *c);
     while (g->n_conns > 0 && g->conns[g->n_conns - 1].link == 0)
         g->n_conns--;
@@ -176,6 +192,14 @@ static sl_usec seeds_deadline(const struct sl_gossip *g)
 
 /* ---- dialling and the hello ------------------------------------------------------------- */
 
+static void draw_nonce(struct sl_gossip *g, uint8_t nonce[SL_NONCE_LEN])
+{
+    for (size_t i = 0; i < SL_NONCE_LEN; i += 8) {
+        uint64_t x = sl_rand_u64(&g->rand); /* fresh, not secret */
+        memcpy(nonce + i, &x, 8);
+    }
+}
+
 struct conn *conn_dial(struct sl_gossip *g, const struct sl_addr *addr, const struct sl_id *want)
 {
     for (size_t i = 0; i < g->n_conns; i++) {
@@ -187,12 +211,17 @@ struct conn *conn_dial(struct sl_gossip *g, const struct sl_addr *addr, const st
                                                        : conn_new(g, g->next_link, STAGE_DIALLED, SL_HELLO_TIMEOUT);
     if (!c)
         return NULL;
-    uint8_t nonce[SL_NONCE_LEN];
+    uint8_t nonce[SL_NONCE_LEN], m1[SL_M1_MAX];
     struct sl_hello h = hello_of(g);
-    for (size_t i = 0; i < SL_NONCE_LEN; i += 8) {
-        uint64_t x = sl_rand_u64(&g->rand); /* fresh, not secret */
-        memcpy(nonce + i, &x, 8);
+    draw_nonce(g, nonce);
+    size_t len = sl_hello_dial(&h, g->config.c_d, nonce, want, m1);
+    c->m1 = sl_alloc_zero(mem(g), len);
+    if (!c->m1) {
+        conn_free(g, c);
+        return NULL;
     }
+    memcpy(c->m1, m1, len);
+    c->m1_len = len;
     g->next_link += 2;
     c->ours = true;
     c->addr = *addr;
@@ -200,7 +229,6 @@ struct conn *conn_dial(struct sl_gossip *g, const struct sl_addr *addr, const st
     if (want)
         c->id = *want;
     memcpy(c->c_d, g->config.c_d, SL_KEY_LEN);
-    c->m1_len = (uint16_t)sl_hello_dial(&h, c->c_d, nonce, want, c->m1);
     out_simple(g, SL_OUT_DIAL, c->link, addr);
     out_send(g, c, c->m1, c->m1_len);
     g->stats.dials++;
@@ -279,6 +307,7 @@ void conns_attach(struct sl_gossip *g, uint32_t member)
 static void proven(struct sl_gossip *g, struct conn *c, const struct sl_cert *peer)
 {
     struct seed *s = c->ours ? seed_of(g, &c->addr) : NULL;
+    drop_m1(g, c);
     c->stage = STAGE_PROVEN;
     c->id = peer->id;
     c->proven_at = g->now;
@@ -314,10 +343,7 @@ static void hello_accept(struct sl_gossip *g, struct conn *c, struct sl_span m)
         conn_cut(g, c, SL_REASON_BUSY);
         return;
     }
-    for (size_t i = 0; i < SL_NONCE_LEN; i += 8) {
-        uint64_t x = sl_rand_u64(&g->rand);
-        memcpy(nonce + i, &x, 8);
-    }
+    draw_nonce(g, nonce);
     enum sl_reason reason = sl_hello_accept(&h, c->c_d, m, nonce, &peer, m2, &len);
     if (reason) {
         hello_refused(g, c, reason);

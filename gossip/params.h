@@ -7,6 +7,8 @@
 /* "Overlay" */
 #define SL_EDGES_PER_SECOND 10   /* new edges a node dials */
 #define SL_EDGES_BURST 20        /* so that a small flock is whole at once */
+#define SL_RING_SETTLE SL_MS(150) /* after a newcomer, before neighbours are looked for */
+#define SL_RING_SETTLE_MAX SL_SEC(1) /* after the first of many */
 #define SL_PREDECESSOR_WAIT SL_SEC(2) /* the one in front dials; after this, we do */
 #define SL_EDGE_LINGER SL_SEC(5) /* an edge nobody here wants any more stays this long */
 #define SL_WATCHER_SLACK 2       /* ring places by which two views may differ about who watches whom */
@@ -26,6 +28,7 @@
 #define SL_RETRY_SLOW SL_SEC(4)
 #define SL_RETRY_DOWN SL_SEC(15) /* once it is down for SL_DOWN_LONG */
 #define SL_DOWN_LONG SL_SEC(60)
+#define SL_SETTLE SL_SEC(1)      /* to twice that after an edge came up its roots are compared again */
 #define SL_STALL SL_MS(200)      /* this late, we were stalled */
 #define SL_STALL_LONG SL_SEC(1)  /* others may have noticed: publish fresh vitals */
 #define SL_DOUBT_HOLD SL_SEC(3)  /* after a stall no new verdict of down */
@@ -56,6 +59,8 @@
 
 /* "Reconciling" */
 #define SL_SYNC_WAIT SL_SEC(1) /* roots may differ this long: news on its way */
+#define SL_SYNC_QUIET SL_MS(200)  /* news is pouring in while it came less than this ago */
+#define SL_SYNC_BUSY_MAX SL_SEC(4) /* but no longer than this */
 #define SL_SYNC_BACKOFF_MAX SL_SEC(30)
 #define SL_SYNC_LIST_MAX 48    /* facts in a subtree that are listed instead of split */
 #define SL_SYNC_ENTRIES_MAX 512  /* of one list */

@@ -48,7 +48,20 @@ void ring_add(struct sl_gossip *g, uint32_t index)
         g->ring[r][at] = index;
     }
     g->n_ring++;
-    g->rings_changed = true;
+    /* While members pour in, neighbours of now are not those of a moment later: each needless edge costs both
+     * ends a handshake. */
+    if (g->rings_grew == SL_NEVER)
+        g->rings_grew = g->now;
+    sl_usec due = sl_earlier(g->now + SL_RING_SETTLE, g->rings_grew + SL_RING_SETTLE_MAX);
+    if (g->rings_due == SL_NEVER || due > g->rings_due)
+        g->rings_due = due;
+}
+
+/* Somebody is down, gone or back: at once. */
+void ring_changed(struct sl_gossip *g)
+{
+    g->rings_due = g->now;
+    g->rings_grew = g->now - SL_RING_SETTLE_MAX;
 }
 
 void ring_remove(struct sl_gossip *g, uint32_t index)
@@ -58,7 +71,7 @@ void ring_remove(struct sl_gossip *g, uint32_t index)
         memmove(g->ring[r] + at, g->ring[r] + at + 1, (g->n_ring - at - 1) * sizeof *g->ring[r]);
     }
     g->n_ring--;
-    g->rings_changed = true;
+    ring_changed(g);
 }
 
 static size_t add_once(struct neighbour *list, size_t n, uint32_t member, bool successor)

@@ -90,29 +90,48 @@ static void ask(struct sl_gossip *g, struct conn *c, unsigned depth, uint32_t pr
         send_tree(g, c, depth, prefix);
 }
 
-void sync_start(struct sl_gossip *g, struct edge *e)
+static void start(struct sl_gossip *g, struct edge *e)
 {
     e->sync_at = SL_NEVER;
+    e->sync_asked = false;
     e->sync_backoff = e->sync_backoff ? sl_earlier(2 * e->sync_backoff, SL_SYNC_BACKOFF_MAX) : SL_SEC(1);
     g->stats.syncs++;
     ask(g, &g->conns[e->conn], 0, 0);
+}
+
+bool sync_due(struct sl_gossip *g, struct edge *e)
+{
+    bool busy = g->now - g->changed_at < SL_SYNC_QUIET;
+    if (busy && g->now - e->differ_since < SL_SYNC_BUSY_MAX) {
+        e->sync_at = g->now + SL_SYNC_QUIET;
+        return false;
+    }
+    e->sync_at = SL_NEVER;
+    e->sync_asked = true;
+    return true;
 }
 
 void sync_root(struct sl_gossip *g, struct edge *e, uint64_t root)
 {
     if (root == g->tree->sum[0]) {
         e->differ_since = e->sync_at = SL_NEVER;
+        e->sync_asked = false;
         e->sync_backoff = 0;
         return;
     }
-    if (e->sync_at != SL_NEVER)
-        return;
-    /* A newcomer asks at once; among settled nodes it is mostly news on its way. */
-    bool newcomer = g->n_members <= 2 && e->differ_since == SL_NEVER;
     if (e->differ_since == SL_NEVER)
         e->differ_since = g->now;
-    sl_usec wait = newcomer ? 0 : SL_SYNC_WAIT + e->sync_backoff;
-    e->sync_at = g->now + wait + sl_rand_span(&g->rand, 0, wait / 4);
+    /* A newcomer asks at once, one peer at a time. Among settled nodes a difference is mostly news on its way:
+     * wait, and look once more before anything is listed. */
+    bool newcomer = g->n_members <= 2 && g->now >= g->joining_until;
+    if (newcomer || e->sync_asked) {
+        if (newcomer)
+            g->joining_until = g->now + SL_SYNC_WAIT;
+        start(g, e);
+    } else if (e->sync_at == SL_NEVER) {
+        sl_usec wait = SL_SYNC_WAIT + e->sync_backoff;
+        e->sync_at = g->now + wait + sl_rand_span(&g->rand, 0, wait / 4);
+    }
 }
 
 static bool read_place(struct sl_read *r, unsigned *ret_depth, uint32_t *ret_prefix)

@@ -170,7 +170,7 @@ void table_set_status(struct sl_gossip *g, uint32_t index, enum sl_status status
         g->stats.verdicts_down++;
     if (status >= SL_DOWN || before >= SL_DOWN) {
         verdict_reopen(g);
-        g->rings_changed = true;
+        ring_changed(g);
         g->next_sweep = sl_earlier(g->next_sweep, sl_after(g->now, SL_SWEEP));
     }
 }
@@ -505,6 +505,7 @@ bool table_merge(struct sl_gossip *g, struct sl_span bytes, uint32_t from)
         return false;
     }
     g->stats.facts_new++;
+    g->changed_at = g->now;
     install(g, index, f, from);
     return true;
 }

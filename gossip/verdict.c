@@ -2,8 +2,8 @@
  *
  * An accusation is an entry in a node's sightings: (T, how, seen). It stands until T's vitals say
  * answered >= seen. T is down when standing accusers are three quarters of its live watchers, or half of
- * them for SL_HALF_HOLD without a break, or an eighth for SL_SUSPECT_HOLD without an answer; suspect when
- * there is any. Nothing is consumed and nobody remembers who was told: the verdict follows from facts and
+ * them for SL_HALF_HOLD without a break (at once when they were refused), or an eighth for SL_SUSPECT_HOLD
+ * without an answer; suspect when there is any. Nothing is consumed and nobody remembers who was told: the verdict follows from facts and
  * time, so the same facts give the same verdict everywhere. */
 #include <starling.h>
 
@@ -11,6 +11,7 @@
 
 struct count {
     size_t standing;         /* accusers that count */
+    size_t refused;          /* those of them to whom the kernel there said no */
     size_t watchers;         /* live ones */
     struct sl_version seen;  /* highest of the standing */
     sl_usec recheck;         /* an accuser's word will count then */
@@ -40,6 +41,7 @@ static struct count count_standing(const struct sl_gossip *g, const struct accus
     struct sl_version held = newest(m);
     uint32_t ask[ACCUSERS_MAX];
     struct sl_version seen[ACCUSERS_MAX];
+    uint8_t how[ACCUSERS_MAX];
     bool counts[ACCUSERS_MAX];
     size_t n = 0;
     struct count c = {.recheck = SL_NEVER};
@@ -56,6 +58,7 @@ static struct count count_standing(const struct sl_gossip *g, const struct accus
             continue;
         }
         seen[n] = x->seen;
+        how[n] = x->how;
         ask[n++] = x->accuser;
     }
     c.watchers = ring_watchers(g, a->member, ask, n, counts);
@@ -63,6 +66,7 @@ static struct count count_standing(const struct sl_gossip *g, const struct accus
         if (!counts[i])
             continue;
         c.standing++;
+        c.refused += how[i] == SL_REFUSED;
         if (sl_version_cmp(seen[i], c.seen) > 0)
             c.seen = seen[i];
     }
@@ -106,10 +110,14 @@ void verdict_judge(struct sl_gossip *g, uint32_t index)
     bool down = c.standing > 0 && (a->superseded || 4 * c.standing >= 3 * c.watchers);
     down |= held_for(a->half_since, SL_HALF_HOLD, g->now, &recheck);
     down |= held_for(a->eighth_since, SL_SUSPECT_HOLD, g->now, &recheck);
+    /* A refusal crossed the network and is the kernel's word: no doubt holds it back. */
+    bool refused = c.refused > 0 && 2 * c.refused >= c.watchers;
     /* Who is down stays down while anything stands: its accusers may change places, the dead do not answer. */
-    if (m->status == SL_DOWN)
+    if (m->status == SL_DOWN) {
         down = c.standing > 0;
-    else if (down) {
+    } else if (refused) {
+        down = true;
+    } else if (down) {
         sl_usec hold = g->no_down_until;
         if (m->returned)
             hold = hold > m->since + SL_RETURN_HOLD ? hold : m->since + SL_RETURN_HOLD;

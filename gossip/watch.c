@@ -30,7 +30,7 @@ struct edge *edge_add(struct sl_gossip *g, uint32_t member)
     memset(e, 0, sizeof *e);
     e->member = member;
     e->conn = NONE;
-    e->next_beat = e->next_try = SL_NEVER;
+    e->next_beat = e->next_try = e->compare_at = SL_NEVER;
     e->differ_since = e->sync_at = SL_NEVER;
     return e;
 }
@@ -440,6 +440,7 @@ void edge_up(struct sl_gossip *g, struct edge *e, uint32_t conn)
     /* The dialler proves the edge at once; the schedule starts at a random point of a shift. */
     e->next_beat = g->now + (initiates(g, e) ? sl_rand_span(&g->rand, 0, shift_of(g))
                                             : SL_SHIFT_MAX + SL_PROMISE_GRACE);
+    e->compare_at = g->now + sl_rand_span(&g->rand, SL_SETTLE, 2 * SL_SETTLE);
     if (c->ours || edge_fails(e))
         beat(g, e, 0, repeats_of(g));
 }
@@ -468,6 +469,8 @@ void edge_lost(struct sl_gossip *g, struct edge *e)
 static void edge_refused(struct sl_gossip *g, struct edge *e)
 {
     edge_worked(g, e);
+    if (!edge_fails(e))
+        e->accuse_next = 0; /* it worked a moment ago: this is news, whatever was said before */
     e->refused = true;
     e->first_seq = 0;
     e->failures++;
@@ -596,17 +599,21 @@ static void edge_tick(struct sl_gossip *g, struct edge *e)
     }
     if (e->conn != NONE && g->now >= e->next_beat)
         beat_scheduled(g, e);
+    if (g->now >= e->compare_at) {
+        e->compare_at = SL_NEVER;
+        beat_now(g, e);
+    }
     if (g->now >= e->next_try)
         retry(g, e);
-    if (e->conn != NONE && g->now >= e->sync_at)
-        sync_start(g, e);
+    if (e->conn != NONE && g->now >= e->sync_at && sync_due(g, e))
+        beat_now(g, e);
 }
 
 static void refresh_neighbours(struct sl_gossip *g)
 {
     struct neighbour list[NEIGHBOURS_MAX];
     size_t n = ring_neighbours(g, g->self, list);
-    g->rings_changed = false;
+    g->rings_due = g->rings_grew = SL_NEVER;
     for (size_t i = 0; i < g->n_edges; i++)
         g->edges[i].wanted = false;
     for (size_t i = 0; i < n; i++) {
@@ -633,7 +640,7 @@ static void refresh_neighbours(struct sl_gossip *g)
 
 void watch_tick(struct sl_gossip *g)
 {
-    if (g->rings_changed && !g->leaving)
+    if (g->now >= g->rings_due && !g->leaving)
         refresh_neighbours(g);
     /* By index: an edge may go while it is looked at. */
     for (size_t i = 0; i < g->n_edges && !g->leaving; i++)
@@ -644,9 +651,7 @@ sl_usec watch_deadline(const struct sl_gossip *g)
 {
     if (g->leaving)
         return SL_NEVER;
-    if (g->rings_changed)
-        return g->now;
-    sl_usec t = SL_NEVER;
+    sl_usec t = g->rings_due;
     for (size_t i = 0; i < g->n_edges; i++) {
         const struct edge *e = &g->edges[i];
         if (e->first_seq)
@@ -655,7 +660,7 @@ sl_usec watch_deadline(const struct sl_gossip *g)
             t = sl_earlier(t, e->ack_until);
         if (e->conn != NONE)
             t = sl_earlier(sl_earlier(t, e->next_beat), e->sync_at);
-        t = sl_earlier(t, e->next_try);
+        t = sl_earlier(t, sl_earlier(e->compare_at, e->next_try));
     }
     return t;
 }
