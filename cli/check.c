@@ -9,7 +9,8 @@
 
 int check_init(struct check *c, const char *host, unsigned port, int64_t every_ms)
 {
-    struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM};
+    struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV,
+                             .ai_socktype = SOCK_STREAM};
     struct addrinfo *found;
     char service[16];
     *c = (struct check){.fd = -1, .every_ms = every_ms};

@@ -6,9 +6,9 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
-#define CHECK_FIRST_MS 50   /* between tries until the first pass */
+#define CHECK_FIRST_MS 50 /* between tries until the first pass */
 #define CHECK_TIMEOUT_MS 1000
-#define CHECK_FALL 3        /* failures in a row until it is critical; one pass mends it */
+#define CHECK_FALL 3 /* failures in a row until it is critical; one pass mends it */
 
 enum check_news { CHECK_NOTHING, CHECK_FIRST_PASS, CHECK_PASSING, CHECK_CRITICAL };
 
@@ -16,8 +16,8 @@ struct check {
     struct sockaddr_storage addr;
     socklen_t addr_len;
     int64_t every_ms;
-    int fd;            /* of the connect under way, or -1 */
-    int64_t due;       /* next try, or the latest end of this one; milliseconds */
+    int fd;      /* of the connect under way, or -1 */
+    int64_t due; /* next try, or the latest end of this one; milliseconds */
     bool passed_once;
     bool critical;
     unsigned n_failed; /* in a row */

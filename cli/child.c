@@ -8,8 +8,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Learn the group, wait for the end of the pipe, kill the group. A group 0 means there is nothing left
- * to kill: a number that was given back may already belong to somebody else. */
+/* Learn the group, wait for the end of the pipe, kill the group. A group 0 means there is nothing
+ * left to kill: a number that was given back may already belong to somebody else. */
 static _Noreturn void guard(int fd)
 {
     pid_t group = 0, said;

@@ -1,7 +1,7 @@
-/* child.h: a program that does not outlive the one that started it.
- * It runs in a process group of its own. The kernel kills it when we die (PR_SET_PDEATHSIG), and a guard,
- * a small process that only waits for our end, kills the rest of its group: what it started itself. Who
- * leaves the group on purpose (setsid) gets away. */
+/* child.h: a program that does not outlive the one that started it. It runs in a process group of
+ * its own. The kernel kills it when we die (PR_SET_PDEATHSIG), and a guard, a small process that
+ * only waits for our end, kills the rest of its group: what it started itself. Who leaves the
+ * group on purpose (setsid) gets away. */
 #ifndef SL_CLI_CHILD_H
 #define SL_CLI_CHILD_H
 
@@ -10,17 +10,17 @@
 #include <sys/types.h>
 
 struct child {
-    pid_t pid;      /* and its process group; 0 = none */
+    pid_t pid; /* and its process group; 0 = none */
     pid_t guard;
     int guard_pipe; /* its other end is the guard's; it closes when we die */
     bool ended;
-    int status;     /* exit status, or 128 + signal, once ended */
+    int status; /* exit status, or 128 + signal, once ended */
 };
 
 /* Before the process has threads. 0, or -1 with errno. */
 int child_guard(struct child *c);
-/* Run argv with the signal mask `mask`. 0, or the errno of what failed; EXEC_FAILED is or-ed in when it was
- * exec. */
+/* Run argv with the signal mask `mask`. 0, or the errno of what failed; EXEC_FAILED is or-ed in
+ * when it was exec. */
 #define EXEC_FAILED 0x10000
 int child_start(struct child *c, char *const argv[], const sigset_t *mask);
 /* Send to the whole group. */

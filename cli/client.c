@@ -95,8 +95,7 @@ static bool send_line(int fd, const char *request)
 {
     char line[4200];
     int len = snprintf(line, sizeof line, "%s\n", request);
-    return len > 0 && (size_t)len < sizeof line &&
-           send(fd, line, (size_t)len, MSG_NOSIGNAL) == len;
+    return len > 0 && (size_t)len < sizeof line && send(fd, line, (size_t)len, MSG_NOSIGNAL) == len;
 }
 
 static bool client_open(struct client *c, const char *path, const char *request)
@@ -274,7 +273,8 @@ static int ask_in(const struct client_place *place, const char *dir, bool one, c
         complain("no node %s of this user answers in %s", place->node, dir);
     else if (status == NO_NODE)
         complain("no node of this user answers in %s; start one (starlingd), or see --flock and "
-                 "--runtime-dir", dir);
+                 "--runtime-dir",
+                 dir);
     return status;
 }
 

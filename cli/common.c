@@ -75,15 +75,17 @@ static int log_level(const char *text)
 int node_option(struct node_options *o, int option, const char *value)
 {
     starling_options *to = &o->options;
-    const char **const places[] = {&to->flock,     &to->name, &to->listen,    &to->advertise,
-                                   NULL,           &to->zone, &to->state_dir, &to->runtime_dir,
-                                   &to->config_dir, &to->credentials, &to->config_file};
+    const char **const places[] = {
+        &to->flock,      &to->name,      &to->listen,      &to->advertise,  NULL,
+        &to->zone,       &to->state_dir, &to->runtime_dir, &to->config_dir, &to->credentials,
+        &to->config_file};
     if (option == 304)
         return add_seed(o, value);
     if (option == 311) {
         to->log_level = log_level(value);
-        return to->log_level != 0 ? DONE
-                                  : misused("--log is error, warning, info or debug, not '%s'", value);
+        return to->log_level != 0
+                   ? DONE
+                   : misused("--log is error, warning, info or debug, not '%s'", value);
     }
     *places[option - 300] = value;
     return DONE;

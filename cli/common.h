@@ -3,9 +3,9 @@
 #define SL_CLI_COMMON_H
 
 #include <getopt.h>
+#include <starling.h>
 #include <stdbool.h>
 #include <stddef.h>
-#include <starling.h>
 
 /* Exit statuses. `starling run` has those of its program and 125-127. */
 enum { DONE = 0, NO = 1, USAGE = 2, NO_NODE = 3 };
@@ -37,7 +37,9 @@ struct node_options {
         {"runtime-dir", required_argument, NULL, 307},                                             \
         {"config-dir", required_argument, NULL, 308},                                              \
         {"credentials", required_argument, NULL, 309}, {"config", required_argument, NULL, 310},   \
-        {"log", required_argument, NULL, 311}
+    {                                                                                              \
+        "log", required_argument, NULL, 311                                                        \
+    }
 extern const char node_options_help[];
 
 /* Take one of the options above: DONE, or USAGE after a complaint. */

@@ -1,6 +1,6 @@
 /* print.c: tables for people.
- * Names, zones and versions are chosen by peers: a terminal must not obey them, so control characters
- * are shown as '?'. */
+ * Names, zones and versions are chosen by peers: a terminal must not obey them, so control
+ * characters are shown as '?'. */
 #include "cli/print.h"
 
 #include <stdbool.h>
@@ -70,11 +70,21 @@ static const char *colour_of(const char *word)
     static const struct {
         const char *word, *colour;
     } colours[] = {
-        {"alive", "32"},      {"suspect", "33"},          {"down", "31"},
-        {"left", "2"},        {"passing", "32"},          {"warning", "33"},
-        {"critical", "31"},   {"member_up", "32"},        {"member_suspect", "33"},
-        {"member_down", "31"}, {"member_left", "2"},      {"instance_added", "32"},
-        {"instance_removed", "31"}, {"conflict", "31"},   {"resync", "33"},
+        {"alive", "32"},
+        {"suspect", "33"},
+        {"down", "31"},
+        {"left", "2"},
+        {"passing", "32"},
+        {"warning", "33"},
+        {"critical", "31"},
+        {"member_up", "32"},
+        {"member_suspect", "33"},
+        {"member_down", "31"},
+        {"member_left", "2"},
+        {"instance_added", "32"},
+        {"instance_removed", "31"},
+        {"conflict", "31"},
+        {"resync", "33"},
     };
     for (size_t i = 0; i < sizeof colours / sizeof *colours; i++)
         if (strcmp(colours[i].word, word) == 0)

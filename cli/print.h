@@ -1,4 +1,5 @@
-/* print.h: tables for people. Columns are aligned; colour only on a terminal, and not with NO_COLOR. */
+/* print.h: tables for people. Columns are aligned; colour only on a terminal, and not with
+ * NO_COLOR. */
 #ifndef SL_CLI_PRINT_H
 #define SL_CLI_PRINT_H
 

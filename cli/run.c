@@ -1,6 +1,7 @@
 /* run.c: `starling run`: any program as a service of the flock.
- * A node of its own, a check, and the order of the end: withdraw the service, then stop the program, then
- * leave. One loop over a signalfd and the check's descriptor; no threads besides the node's. */
+ * A node of its own, a check, and the order of the end: withdraw the service, then stop the
+ * program, then leave. One loop over a signalfd and the check's descriptor; no threads besides the
+ * node's. */
 #include "cli/run.h"
 
 #include <errno.h>
@@ -19,12 +20,12 @@
 #include "cli/child.h"
 #include "cli/common.h"
 
-#define FAILED 125           /* our own failure, as of env(1), timeout(1) */
+#define FAILED 125 /* our own failure, as of env(1), timeout(1) */
 #define NOT_EXECUTABLE 126
 #define NOT_FOUND 127
-#define LOOK_EVERY_MS 500    /* whether the node was told to leave */
-#define WITHDRAW_MS 100      /* between withdrawing the service and the signal: the flock knows by then */
-#define SLOW_START_MS 30000  /* not open yet: say so */
+#define LOOK_EVERY_MS 500   /* whether the node was told to leave */
+#define WITHDRAW_MS 100     /* between withdrawing and the signal: the flock knows by then */
+#define SLOW_START_MS 30000 /* not open yet: say so */
 #define EVERY_DEFAULT_MS 2000
 #define EVERY_MIN_MS 100
 #define EVERY_MAX_MS 3600000
@@ -61,12 +62,12 @@ struct run {
     struct check check;
     struct child child;
     int signal_fd;
-    bool ending;            /* never offer it again */
-    int pending;            /* signal to pass on at pass_at */
+    bool ending; /* never offer it again */
+    int pending; /* signal to pass on at pass_at */
     int64_t pass_at;
     int64_t started, look_at;
     bool told_slow;
-    int failed;             /* our own failure; the child was told to end */
+    int failed; /* our own failure; the child was told to end */
 };
 
 static int64_t now_ms(void)
@@ -137,6 +138,16 @@ static int add_meta(struct run *r, char *pair)
     return DONE;
 }
 
+/* Known before the program runs, so that a slip does not show only once it answers. */
+static int check_name(const char *option, const char *name)
+{
+    size_t len = strlen(name);
+    if (len >= 1 && len < STARLING_NAME_MAX &&
+        strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789._-") == len)
+        return DONE;
+    return misused("%s takes 1 to 63 of a-z 0-9 . _ -, not '%s'", option, name);
+}
+
 static int check_kind(const char *kind)
 {
     if (strcmp(kind, "tcp") == 0)
@@ -152,7 +163,7 @@ static int own_option(struct run *r, int option, char *value)
     switch (option) {
     case 's':
         s->name = value;
-        return DONE;
+        return check_name("--service", value);
     case 'p':
         return parse_number(value, 1, 65535, &s->port)
                    ? DONE
@@ -162,7 +173,7 @@ static int own_option(struct run *r, int option, char *value)
         return DONE;
     case 't':
         s->tenant = value;
-        return DONE;
+        return check_name("--tenant", value);
     case 'w':
         return parse_number(value, 1, STARLING_WEIGHT_MAX, &s->weight)
                    ? DONE
@@ -363,15 +374,14 @@ static int cannot_run(const struct run *r, int error)
 /* The signals that are passed on, and SIGCHLD. Blocked before the node has threads. */
 static int catch_signals(struct run *r, sigset_t *old)
 {
-    static const int numbers[] = {SIGTERM, SIGINT,  SIGHUP, SIGQUIT,
-                                  SIGUSR1, SIGUSR2, SIGCHLD};
+    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGCHLD};
     sigset_t set;
     (void)sigemptyset(&set);
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         (void)sigaddset(&set, numbers[i]);
     (void)sigprocmask(SIG_BLOCK, &set, old);
     (void)signal(SIGPIPE, SIG_IGN);
-    (void)signal(SIGCHLD, SIG_DFL); /* whoever started us may ignore it; then nothing could be reaped */
+    (void)signal(SIGCHLD, SIG_DFL); /* where it is ignored nothing can be reaped */
     r->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     return r->signal_fd < 0 ? -1 : 0;
 }

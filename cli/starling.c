@@ -228,7 +228,8 @@ static void show_pairs(json_t *object, const char *title)
     json_t *value;
     if (title != NULL)
         (void)printf("%s\n", title);
-    json_object_foreach(object, key, value) {
+    json_object_foreach(object, key, value)
+    {
         if (json_is_object(value) || json_is_array(value))
             continue;
         (void)printf("%s%-24s", title != NULL ? "  " : "", key);
@@ -246,9 +247,7 @@ static void show_info(const json_t *info)
     json_t *value;
     json_t *object = json_copy((json_t *)(uintptr_t)info); /* jansson's iterators take no const */
     show_pairs(object, NULL);
-    json_object_foreach(object, key, value)
-        if (json_is_object(value))
-            show_pairs(value, key);
+    json_object_foreach(object, key, value) if (json_is_object(value)) show_pairs(value, key);
     if (json_is_array(json_object_get(object, "instances"))) {
         static const char *const titles[] = {"SERVICE", "NODE",   "ADDRESS", "HEALTH",
                                              "WEIGHT",  "STATUS", "ZONE",    "VERSION"};
@@ -295,10 +294,10 @@ static const char *tenant_of(const struct asked *a)
 
 static int pick(const struct asked *a)
 {
-    return ask_and_show(a, false,
-                        json_pack("{s:s,s:s,s:s}", "cmd", "pick", "service", a->arg[0], "tenant",
-                                  tenant_of(a)),
-                        show_pick);
+    return ask_and_show(
+        a, false,
+        json_pack("{s:s,s:s,s:s}", "cmd", "pick", "service", a->arg[0], "tenant", tenant_of(a)),
+        show_pick);
 }
 
 static void show_nothing(const json_t *data)
@@ -501,12 +500,16 @@ static int dispatch(struct asked *a, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    static const struct option longs[] = {
-        {"json", no_argument, NULL, 'j'},          {"node", required_argument, NULL, 'n'},
-        {"socket", required_argument, NULL, 's'},  {"flock", required_argument, NULL, 'f'},
-        {"runtime-dir", required_argument, NULL, 'r'}, {"tenant", required_argument, NULL, 't'},
-        {"since", required_argument, NULL, 'S'},   {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, 'V'},       {0}};
+    static const struct option longs[] = {{"json", no_argument, NULL, 'j'},
+                                          {"node", required_argument, NULL, 'n'},
+                                          {"socket", required_argument, NULL, 's'},
+                                          {"flock", required_argument, NULL, 'f'},
+                                          {"runtime-dir", required_argument, NULL, 'r'},
+                                          {"tenant", required_argument, NULL, 't'},
+                                          {"since", required_argument, NULL, 'S'},
+                                          {"help", no_argument, NULL, 'h'},
+                                          {"version", no_argument, NULL, 'V'},
+                                          {0}};
     struct asked a = {0};
     int c;
     if (argc > 1 && strcmp(argv[1], "run") == 0)

@@ -1,13 +1,15 @@
 /* starlingd.c: a node with no service of its own: the door through which newcomers join.
- * Foreground; whoever starts it keeps it running. It ends on SIGTERM, on SIGINT and when it is told to
- * leave over its debug socket. */
+ * Foreground; whoever starts it keeps it running. It ends on SIGTERM, on SIGINT and when it is
+ * told to leave over its debug socket. */
 #include <errno.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <stddef.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -16,10 +18,10 @@
 #include "cli/common.h"
 
 #define LOOK_EVERY_MS 500 /* whether the node was told to leave */
+#define QUIET_MS 8000     /* no member came or went */
 
-static const char usage[] =
-    "Usage: starlingd [OPTION]...\n"
-    "Run a node with no service of its own, a seed, in the foreground.\n\n";
+static const char usage[] = "Usage: starlingd [OPTION]...\n"
+                            "Run a node with no service of its own, a seed, in the foreground.\n\n";
 
 static const char usage_rest[] =
     "  --help, --version\n\n"
@@ -45,6 +47,26 @@ static void notify(const char *state)
     (void)close(fd);
 }
 
+/* What the rush of joining needed goes back to the system once the flock is quiet: a seed stays small. */
+static void trim_when_quiet(starling_node *node)
+{
+    static size_t members;
+    static unsigned quiet_ms;
+    static bool trimmed;
+    size_t n = 0;
+    if (starling_members(node, 0, NULL, &n) < 0 || n != members) {
+        members = n;
+        quiet_ms = 0;
+        trimmed = false;
+        return;
+    }
+    quiet_ms += LOOK_EVERY_MS;
+    if (!trimmed && quiet_ms >= QUIET_MS) {
+        (void)malloc_trim(0);
+        trimmed = true;
+    }
+}
+
 /* Until a signal comes (its number) or the node has stopped (0). */
 static int wait_for_end(starling_node *node, int signal_fd)
 {
@@ -55,28 +77,8 @@ static int wait_for_end(starling_node *node, int signal_fd)
             return (int)info.ssi_signo;
         if (starling_wait_members(node, 1, 0) == STARLING_ECLOSED)
             return 0;
+        trim_when_quiet(node);
     }
-}
-
-/* For the line below alone: the library has checked the same three places by then. */
-static const char *flock_of(const starling_options *o, char from_file[64])
-{
-    const char *env = getenv("STARLING_FLOCK"), *path = o->config_file;
-    char line[512];
-    if (o->flock != NULL)
-        return o->flock;
-    if (env != NULL && env[0] != '\0')
-        return env;
-    if (path == NULL)
-        path = getenv("STARLING_CONFIG");
-    FILE *f = path != NULL && path[0] != '\0' ? fopen(path, "re") : NULL;
-    (void)snprintf(from_file, 64, "default");
-    while (f != NULL && fgets(line, sizeof line, f) != NULL)
-        if (sscanf(line, " flock = %63s", from_file) == 1 || sscanf(line, " flock : %63s", from_file) == 1)
-            break;
-    if (f != NULL)
-        (void)fclose(f);
-    return from_file;
 }
 
 static int serve(const starling_options *options, const sigset_t *ends)
@@ -92,14 +94,15 @@ static int serve(const starling_options *options, const sigset_t *ends)
         (void)close(signal_fd);
         return NO;
     }
-    char from_file[64];
     (void)fprintf(stderr, "starlingd %s at %s, flock %s, id %s\n", starling_node_name(node),
-                  starling_node_address(node), flock_of(options, from_file), starling_node_id(node));
+                  starling_node_address(node), starling_node_flock(node),
+                  starling_node_id(node));
     notify("READY=1");
     int number = wait_for_end(node, signal_fd);
     notify("STOPPING=1");
     if (number != 0)
-        log_line(NULL, 3, number == SIGINT ? "SIGINT: leaving the flock" : "SIGTERM: leaving the flock");
+        log_line(NULL, 3,
+                 number == SIGINT ? "SIGINT: leaving the flock" : "SIGTERM: leaving the flock");
     else
         log_line(NULL, 3, "told to leave");
 

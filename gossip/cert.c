@@ -1,6 +1,6 @@
 /* cert.c: the fixed layout of a certificate and who may have signed it (PROTOCOL.md, "Trust").
- * Decoding is strict: every length is checked before a byte is copied, and nothing may be left over,
- * so that one certificate has exactly one form and a signature covers all of it. */
+ * Decoding is strict: every length is checked before a byte is copied, and nothing may be left
+ * over, so that one certificate has exactly one form and a signature covers all of it. */
 #include "gossip/cert.h"
 
 #include "base/bytes.h"

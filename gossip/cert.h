@@ -3,8 +3,8 @@
  *   1 | issuer 8 | serial 16 | F 16 | key 32 | role 1 | not-before 8 | not-after 8 | name | tenants 8 each
  *     | service-name patterns | signature 64 over "starling/1 cert\0" and all before it
  *
- * `name` and each pattern carry a length byte, tenants and patterns a count byte in front. Times are
- * seconds since 1970. Encoding is canonical: one certificate has one form. */
+ * `name` and each pattern carry a length byte, tenants and patterns a count byte in front. Times
+ * are seconds since 1970. Encoding is canonical: one certificate has one form. */
 #ifndef SL_GOSSIP_CERT_H
 #define SL_GOSSIP_CERT_H
 
@@ -20,8 +20,8 @@
 struct sl_bundle {
     uint8_t authority[SL_AUTHORITIES_MAX][SL_KEY_LEN];
     size_t n_authorities;
-    uint8_t flock[SL_FLOCK_LEN];          /* F = BLAKE2b-128("starling/1 flock\0" | flock name) */
-    uint8_t door_public[SL_KEY_LEN];      /* CURVE key of the listening side */
+    uint8_t flock[SL_FLOCK_LEN];     /* F = BLAKE2b-128("starling/1 flock\0" | flock name) */
+    uint8_t door_public[SL_KEY_LEN]; /* CURVE key of the listening side */
 };
 
 struct sl_cert {
@@ -50,9 +50,10 @@ size_t sl_cert_encode(const struct sl_cert *cert, uint8_t *out, size_t cap);
 size_t sl_cert_signed_text(struct sl_span unsigned_bytes, uint8_t *out, size_t cap);
 
 /* Decode; form alone is checked. */
-bool sl_cert_decode(const struct sl_crypto *c, struct sl_span bytes, struct sl_cert *ret) SL_MUST_USE;
-/* Decode and check flock, issuer and signature. Never a clock: times are judged where a certificate is
- * used (sl_cert_valid_at), or nodes would disagree about which facts exist. */
+bool sl_cert_decode(const struct sl_crypto *c, struct sl_span bytes, struct sl_cert *ret)
+    SL_MUST_USE;
+/* Decode and check flock, issuer and signature. Never a clock: times are judged where a certificate
+ * is used (sl_cert_valid_at), or nodes would disagree about which facts exist. */
 bool sl_cert_check(const struct sl_crypto *c, const struct sl_bundle *bundle, struct sl_span bytes,
                    struct sl_cert *ret) SL_MUST_USE;
 /* Within its time, give or take ten minutes. */

@@ -168,7 +168,8 @@ STARLING_API void starling_close(starling_node *node);
 STARLING_API int starling_wait_members(starling_node *node, unsigned n,
                                        int timeout_ms) STARLING_MUST_USE;
 
-/* This node's name, id and advertised address. Valid until the node is closed. Callbacks may call. */
+/* This node's flock, name, id and advertised address. Valid until the node is closed. Callbacks may call. */
+STARLING_API const char *starling_node_flock(const starling_node *node);
 STARLING_API const char *starling_node_name(const starling_node *node);
 STARLING_API const char *starling_node_id(const starling_node *node);
 STARLING_API const char *starling_node_address(const starling_node *node);

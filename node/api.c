@@ -151,8 +151,8 @@ static void choose_log(starling_node *node)
     int level = node->settings.log_level;
     if (node->options.log != NULL)
         level = node->options.log_level > 0 ? node->options.log_level : SL_INFO;
-    node->log = (struct sl_log){
-        .write = level > 0 ? write_log : NULL, .context = node, .level = level};
+    node->log =
+        (struct sl_log){.write = level > 0 ? write_log : NULL, .context = node, .level = level};
 }
 
 /* ---- opening and closing ------------------------------------------------------------------ */
@@ -278,9 +278,10 @@ static int open_core(starling_node *node, sl_usec now)
     sl_copy_text(config.zone, sizeof config.zone, node->settings.zone, strlen(node->settings.zone));
     int r = sl_gossip_new(&config, &node->ports, now, &node->gossip);
     if (r < 0)
-        return sl_fail(r, r == STARLING_EAUTH ? "the certificate of node \"%s\" does not verify; "
-                                                "issue it anew for this flock"
-                                              : "out of memory for node \"%s\"",
+        return sl_fail(r,
+                       r == STARLING_EAUTH ? "the certificate of node \"%s\" does not verify; "
+                                             "issue it anew for this flock"
+                                           : "out of memory for node \"%s\"",
                        node->identity.name);
     r = sl_store_new(&sl_alloc_system, chance[2], &node->store);
     return r < 0 ? sl_fail(r, "out of memory for node \"%s\"", node->identity.name) : 0;
@@ -337,7 +338,9 @@ static int node_open(starling_node *node)
         r = open_doors(node, node->started);
     if (r < 0)
         return r;
-    sl_loop_pump(node, node->started); /* so that a node sees itself as soon as it is open */
+    /* So that a node sees itself as soon as it is open; events are told by the I/O thread alone. */
+    node->deliver_at = sl_after(node->started, 1);
+    sl_loop_pump(node, node->started);
     return sl_loop_start(node);
 }
 
@@ -381,6 +384,11 @@ void starling_close(starling_node *node)
 }
 
 /* ---- names ------------------------------------------------------------------------------- */
+
+const char *starling_node_flock(const starling_node *node)
+{
+    return node != NULL ? node->settings.flock : "";
+}
 
 const char *starling_node_name(const starling_node *node)
 {

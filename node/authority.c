@@ -1,8 +1,9 @@
-/* authority.c: one authority for all processes of a user, though they start at the same moment and any of
- * them may be killed at any point. There is no lock to be left behind: whoever finds no file makes one
- * whole and tries to link it to the name, and then *everybody, also who succeeded, reads the name again*
- * and uses what is there. A file that is damaged or not ours alone is an error and is never replaced: a
- * second authority would split the user's nodes into two flocks that cannot hear each other. */
+/* authority.c: one authority for all processes of a user, though they start at the same moment and
+ * any of them may be killed at any point. There is no lock to be left behind: whoever finds no file
+ * makes one whole and tries to link it to the name, and then *everybody, also who succeeded, reads
+ * the name again* and uses what is there. A file that is damaged or not ours alone is an error and
+ * is never replaced: a second authority would split the user's nodes into two flocks that cannot
+ * hear each other. */
 #include "node/authority.h"
 
 #include <errno.h>
@@ -108,12 +109,13 @@ static int obtain(const char *dir, const char *name, char path[PATH_MAX], struct
         return r;
     /* Whatever link(2) said: what is there now is what everybody uses. */
     r = read_authority(path, ret);
-    return r == STARLING_ENOENT ? sl_fail(STARLING_EIO, "%s was removed while it was made", path) : r;
+    return r == STARLING_ENOENT ? sl_fail(STARLING_EIO, "%s was removed while it was made", path)
+                                : r;
 }
 
-/* RUNTIME/@authority.id names the authority that the nodes of this user run with, so that two of them (a
- * configuration directory of one's own for each of two programs, say) are a sentence and not a silence.
- * No flock can have a name with '@', so neither file meets a flock's directory. */
+/* RUNTIME/@authority.id names the authority that the nodes of this user run with, so that two of
+ * them (a configuration directory of one's own for each of two programs, say) are a sentence and
+ * not a silence. No flock can have a name with '@', so neither file meets a flock's directory. */
 static int check_fingerprint(const char *runtime_dir, const char *authority_path,
                              const struct sl_authority *authority)
 {
@@ -147,12 +149,13 @@ static int check_fingerprint(const char *runtime_dir, const char *authority_path
     if (memcmp(line, ours, hex_len) == 0)
         return 0;
     line[len - 1] = '\0';
-    return sl_fail(STARLING_EAUTH,
-                   "two authorities are in use: %s says that nodes here run with %s, and this one has "
-                   "%s; they would never hear each other. Give all the same configuration directory, or "
-                   "this one a runtime directory of its own, or remove the former file if those nodes "
-                   "are gone",
-                   path, line + hex_len + 1, authority_path);
+    return sl_fail(
+        STARLING_EAUTH,
+        "two authorities are in use: %s says that nodes here run with %s, and this one has "
+        "%s; they would never hear each other. Give all the same configuration directory, or "
+        "this one a runtime directory of its own, or remove the former file if those nodes "
+        "are gone",
+        path, line + hex_len + 1, authority_path);
 }
 
 int sl_authority_load(const char *config_dir, const char *runtime_dir, struct sl_authority *ret)

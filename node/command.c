@@ -145,6 +145,11 @@ static int registration_new(starling_node *node, const starling_service *s,
     service->weight = service->base_weight;
     service->health = (uint8_t)s->health;
     copy_meta(reg, s);
+    const char *fault = sl_service_fault(service);
+    if (fault != NULL) {
+        free(reg);
+        return sl_fail(STARLING_EINVAL, "service \"%s\": %s", s->name, fault);
+    }
     *ret = reg;
     return 0;
 }
@@ -176,12 +181,6 @@ static size_t encode_vitals(const struct sl_commands *c, uint8_t *out)
     return sl_sections_write_vitals(list, c->n_offers, out, SL_OFFER_VITALS_MAX);
 }
 
-static void drop_notes(struct sl_commands *c)
-{
-    for (size_t i = 0; i < c->n_offers; i++)
-        c->offers[i]->service.note[0] = '\0';
-}
-
 static int add_offer(struct sl_commands *c, struct starling_registration *reg)
 {
     const char *name = reg->service.name;
@@ -192,8 +191,6 @@ static int add_offer(struct sl_commands *c, struct starling_registration *reg)
     if (c->n_offers == SL_SERVICES_MAX)
         return sl_fail(STARLING_ELIMIT, "a node offers at most %d services", SL_SERVICES_MAX);
     c->offers[c->n_offers++] = reg;
-    if (encode_vitals(c, c->scratch) == 0)
-        drop_notes(c); /* room for a service is worth more than words about another */
     if (encode_record(c, c->scratch) == 0 || encode_vitals(c, c->scratch) == 0) {
         c->n_offers--;
         return sl_fail(STARLING_ELIMIT,
@@ -201,6 +198,8 @@ static int add_offer(struct sl_commands *c, struct starling_registration *reg)
                        name, SL_OFFER_RECORD_MAX);
     }
     c->record_changed = c->vitals_changed = true;
+    /* Ahead of the record at everybody's, too: nobody sees it as fit in between. */
+    c->vitals_urgent = c->vitals_urgent || reg->service.health != STARLING_PASSING;
     return 0;
 }
 
@@ -283,6 +282,18 @@ static void end_change(starling_registration *reg)
     sl_node_wake(reg->node);
 }
 
+/* As much as there is room for, whole characters (UTF-8). */
+static void copy_note(char out[STARLING_NOTE_MAX], const char *note)
+{
+    size_t len = strlen(note);
+    if (len >= STARLING_NOTE_MAX) {
+        len = STARLING_NOTE_MAX - 1;
+        while (len > 0 && ((unsigned char)note[len] & 0xc0) == 0x80)
+            len--;
+    }
+    sl_copy_text(out, STARLING_NOTE_MAX, note, len);
+}
+
 int starling_set_health(starling_registration *reg, enum starling_health health, const char *note)
 {
     if ((unsigned)health > STARLING_CRITICAL)
@@ -292,12 +303,9 @@ int starling_set_health(starling_registration *reg, enum starling_health health,
         return r;
     struct sl_service *s = &reg->service;
     s->health = (uint8_t)health;
-    s->note[0] = '\0';
-    if (note != NULL)
-        sl_copy_text(s->note, sizeof s->note, note, strlen(note));
-    /* The health must get through; a note that finds no room beside the others does not. */
-    if (s->note[0] != '\0' && encode_vitals(&reg->node->commands, reg->node->commands.scratch) == 0)
-        s->note[0] = '\0';
+    copy_note(s->note, note != NULL ? note : "");
+    if (sl_service_fault(s) != NULL)
+        s->note[0] = '\0'; /* the health must get through, words that are no text need not */
     end_change(reg);
     return 0;
 }
@@ -369,7 +377,7 @@ void sl_node_leave(starling_node *node)
 
 static void keep(struct sl_saying *say, const uint8_t *bytes, size_t len, bool urgent)
 {
-    if (len == say->len && memcmp(say->bytes, bytes, len) == 0)
+    if (len == 0 || (len == say->len && memcmp(say->bytes, bytes, len) == 0))
         return; /* nothing that the flock does not know */
     memcpy(say->bytes, bytes, len);
     say->len = len;
@@ -404,8 +412,8 @@ static sl_usec say(starling_node *node, sl_usec now, enum sl_kind kind)
     sl_usec allowed = c->said - SL_SAY_BURST * SL_SAY_EVERY;
     if (now < allowed)
         return allowed;
-    int r = sl_gossip_put(node->gossip, now, kind, sl_span_of(what->bytes, what->len),
-                          what->urgent);
+    int r =
+        sl_gossip_put(node->gossip, now, kind, sl_span_of(what->bytes, what->len), what->urgent);
     if (r == STARLING_ENOMEM)
         return sl_after(now, SL_MS(100));
     if (r < 0)

@@ -15,10 +15,10 @@
 struct starling_node;
 struct starling_registration;
 
-/* What a fact has room for beside the service sections: header, signature, certificate, addresses,
- * zone; answered versions and denials. */
-#define SL_OFFER_RECORD_MAX (SL_RECORD_MAX - 1024)
-#define SL_OFFER_VITALS_MAX (SL_VITALS_MAX - 256)
+/* Bytes of service sections in a fact: what sl_gossip_put takes; the rest is for what surrounds
+ * them. */
+#define SL_OFFER_RECORD_MAX (SL_RECORD_MAX / 4 * 3)
+#define SL_OFFER_VITALS_MAX (SL_VITALS_MAX / 4 * 3)
 
 /* Facts this node may say of its services: a burst, then one each SL_SAY_EVERY. Others accept
  * SL_FACTS_PER_SECOND of one origin, and its answers need some of them. */
@@ -36,10 +36,10 @@ struct sl_commands {
     struct starling_registration *offers[SL_SERVICES_MAX]; /* in order of registration */
     size_t n_offers;
     bool record_changed, vitals_changed; /* since the I/O thread looked */
-    bool withdrawn;       /* something was taken out of the record */
+    bool withdrawn;                      /* something was taken out of the record */
     bool vitals_urgent;
-    bool leave;  /* the application asks to leave */
-    bool closed; /* leaving or stopped: no more changes */
+    bool leave;                           /* the application asks to leave */
+    bool closed;                          /* leaving or stopped: no more changes */
     uint8_t scratch[SL_OFFER_RECORD_MAX]; /* to try whether it fits */
 
     /* the I/O thread's */

@@ -1,4 +1,5 @@
-/* credentials.c: read a credentials file with libinih. It holds secrets: every copy made here is wiped. */
+/* credentials.c: read a credentials file with libinih. It holds secrets: every copy made here is
+ * wiped. */
 #include "node/credentials.h"
 
 #include <ini.h>
@@ -17,7 +18,7 @@ static const struct {
     const char *name;
     size_t max; /* digits */
 } keys[N_KEYS] = {
-    [AUTHORITY] = {"authority", 2 * SL_AUTHORITIES_MAX * SL_KEY_LEN},
+    [AUTHORITY] = {"authority", 2 * SL_AUTHORITIES_MAX *SL_KEY_LEN},
     [DOOR] = {"door", 64},
     [CERTIFICATE] = {"certificate", 2 * SL_CERT_MAX},
     [KEY] = {"key", 64},
@@ -35,9 +36,9 @@ struct reading {
     unsigned at_line[N_KEYS]; /* where each began */
 };
 
-/* The next line for libinih. Its buffer holds 200 bytes and it would cut a longer line in two without a
- * word; so an overlong one is handed over in pieces that begin with a blank, which libinih takes for
- * the continuation of a value. */
+/* The next line for libinih. Its buffer holds 200 bytes and it would cut a longer line in two
+ * without a word; so an overlong one is handed over in pieces that begin with a blank, which
+ * libinih takes for the continuation of a value. */
 static char *next_piece(char *out, int cap, void *context)
 {
     struct reading *in = context;
@@ -69,13 +70,14 @@ static int refuse_line(struct reading *in, const char *what, const char *why)
     return 0;
 }
 
-/* For libinih: 1 goes on, 0 refuses. Pieces of a value, and further lines of one key, are put together;
- * the total is judged at the end. */
+/* For libinih: 1 goes on, 0 refuses. Pieces of a value, and further lines of one key, are put
+ * together; the total is judged at the end. */
 static int take_piece(void *context, const char *section, const char *name, const char *value)
 {
     struct reading *in = context;
     if (section[0] != '\0')
-        return refuse_line(in, "a [section]", "has no place here; there are only lines 'key = value'");
+        return refuse_line(in, "a [section]",
+                           "has no place here; there are only lines 'key = value'");
     enum key k = 0;
     while (k < N_KEYS && strcmp(keys[k].name, name) != 0)
         k++;
@@ -98,8 +100,8 @@ static int check_length(const struct reading *in, enum key k, bool ok, const cha
     if (in->n_digits[k] == 0)
         return sl_fail(STARLING_EAUTH, "%s has no line '%s = ...'", in->path, keys[k].name);
     if (!ok)
-        return sl_fail(STARLING_EAUTH, "%s, line %u: %s %s, not %zu digits", in->path, in->at_line[k],
-                       keys[k].name, rule, in->n_digits[k]);
+        return sl_fail(STARLING_EAUTH, "%s, line %u: %s %s, not %zu digits", in->path,
+                       in->at_line[k], keys[k].name, rule, in->n_digits[k]);
     return 0;
 }
 
@@ -118,7 +120,8 @@ static int decode(const struct reading *in, struct sl_credentials *ret)
         return r;
     ret->n_authorities = n[AUTHORITY] / 64;
     ret->cert_len = n[CERTIFICATE] / 2;
-    bool ok = sl_unhex((uint8_t *)ret->authority, n[AUTHORITY] / 2, in->digits[AUTHORITY], n[AUTHORITY]) &&
+    bool ok = sl_unhex((uint8_t *)ret->authority, n[AUTHORITY] / 2, in->digits[AUTHORITY],
+                       n[AUTHORITY]) &&
               sl_unhex(ret->door, sizeof ret->door, in->digits[DOOR], n[DOOR]) &&
               sl_unhex(ret->cert, ret->cert_len, in->digits[CERTIFICATE], n[CERTIFICATE]) &&
               sl_unhex(ret->seed, sizeof ret->seed, in->digits[KEY], n[KEY]);

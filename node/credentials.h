@@ -1,5 +1,5 @@
-/* credentials.h: what `starling ca issue` hands to a node whose authority stays elsewhere: a text file of
- * lines "key = value", all values in hexadecimal.
+/* credentials.h: what `starling ca issue` hands to a node whose authority stays elsewhere: a text
+ * file of lines "key = value", all values in hexadecimal.
  *
  *   authority    64 digits; up to four such lines
  *   door         64 digits
@@ -19,7 +19,8 @@ struct sl_credentials {
     uint8_t seed[32];
 };
 
-/* Form alone is checked. 0, STARLING_EAUTH, EIO; the text names file and line. Wiped by the _fini. */
+/* Form alone is checked. 0, STARLING_EAUTH, EIO; the text names file and line. Wiped by the
+ * _fini. */
 int sl_credentials_read(const char *path, struct sl_credentials *ret) SL_MUST_USE;
 void sl_credentials_fini(struct sl_credentials *credentials);
 #endif

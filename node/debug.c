@@ -1,7 +1,8 @@
 /* debug.c: the debug socket's listener and its clients.
- * A Unix stream socket of our own, not libzmq's ipc://, which aborts the host at its descriptor limit,
- * unlinks whatever is at its path and takes its mode from the umask. All of it is non-blocking on the
- * I/O thread: a client gets what its socket takes, and the rest is made when it has read that. */
+ * A Unix stream socket of our own, not libzmq's ipc://, which aborts the host at its descriptor
+ * limit, unlinks whatever is at its path and takes its mode from the umask. Nothing in
+ * here blocks the I/O thread: a client gets what its socket takes, and the rest is made when it
+ * has read that. */
 #include "node/debug.h"
 
 #include <errno.h>
@@ -21,27 +22,31 @@
 #include "node/debug_request.h"
 #include "node/node.h"
 
-#define SEND_AHEAD (16 * 1024)   /* bytes made before they are sent */
-#define TURN_BYTES (256 * 1024)  /* sent to one client in one turn: the flock comes first */
-#define SLOW_AFTER SL_SEC(10)    /* nothing read for so long: dropped, with a marker */
-#define IDLE_AFTER SL_SEC(60)    /* no request for so long */
-#define ACCEPT_AGAIN SL_SEC(1)   /* after there was no descriptor */
+#define SEND_AHEAD (16 * 1024)  /* bytes made before they are sent */
+#define TURN_BYTES (256 * 1024) /* sent to one client in one turn: the flock comes first */
+#define SLOW_AFTER SL_SEC(10)   /* nothing read for so long: dropped, with a marker */
+#define IDLE_AFTER SL_SEC(60)   /* no request for so long */
+#define ACCEPT_AGAIN SL_SEC(1)  /* after there was no descriptor */
 #define BUSY_AGAIN SL_MS(1)
-#define BACKLOG 16
+#define DRAIN_FOR SL_SEC(1) /* what a client still sends when its last answer is out */
+#define READS_MAX 16        /* of one client in one turn */
+#define BACKLOG 64
+#define ACCEPT_MAX 32 /* in one turn */
 
 enum client_state {
     READING,   /* wants a line */
     ANSWERING, /* `answer` has more */
     WATCHING,  /* likewise, once there are events */
-    ENDING     /* sends what is left, then closes */
+    ENDING,    /* sends what is left */
+    DRAINING   /* all is sent; to close now would take it from a client that still sends */
 };
 
 struct client {
     int fd; /* -1 = free */
     enum client_state state;
-    bool eof;        /* sends no more requests */
+    bool eof; /* sends no more requests */
     bool told_slow;
-    bool busy;       /* the store's lock was taken */
+    bool busy; /* the store's lock was taken */
     char in[SL_DEBUG_REQUEST_MAX + 1];
     size_t in_len;
     struct sl_text out;
@@ -67,8 +72,8 @@ static int reserve(void)
     return open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
-/* Bind under a passing name, then rename over what a dead predecessor left. fchmod before bind gives
- * the name its mode without a moment of another one. */
+/* Bind under a passing name, then rename over what a dead predecessor left. fchmod before bind
+ * gives the name its mode without a moment of another one. */
 static int listen_at(struct sl_debug *d, const char *dir)
 {
     struct sockaddr_un sun = {.sun_family = AF_UNIX};
@@ -77,11 +82,10 @@ static int listen_at(struct sl_debug *d, const char *dir)
     sl_entropy(random, sizeof random);
     sl_hex(hex, random, sizeof random);
     int len = snprintf(sun.sun_path, sizeof sun.sun_path, "%s/%s.new", dir, hex);
-    if (len < 0 || (size_t)len >= sizeof sun.sun_path ||
-        strlen(d->path) >= sizeof sun.sun_path)
-        return sl_fail(STARLING_ELIMIT,
-                       "%s is too long for a socket (107 bytes): choose a shorter runtime directory",
-                       d->path);
+    if (len < 0 || (size_t)len >= sizeof sun.sun_path || strlen(d->path) >= sizeof sun.sun_path)
+        return sl_fail(
+            STARLING_ELIMIT,
+            "%s is too long for a socket (107 bytes): choose a shorter runtime directory", d->path);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     bool bound = false;
     if (fd < 0 || fchmod(fd, 0600) < 0)
@@ -90,7 +94,8 @@ static int listen_at(struct sl_debug *d, const char *dir)
         goto fail;
     bound = true;
     struct stat st;
-    if (listen(fd, BACKLOG) < 0 || lstat(sun.sun_path, &st) < 0 || rename(sun.sun_path, d->path) < 0)
+    if (listen(fd, BACKLOG) < 0 || lstat(sun.sun_path, &st) < 0 ||
+        rename(sun.sun_path, d->path) < 0)
         goto fail;
     d->inode = st.st_ino;
     d->listen_fd = fd;
@@ -161,7 +166,7 @@ void sl_debug_close(struct sl_debug *d)
         (void)close(d->listen_fd);
     }
     if (d->lock_fd >= 0) {
-        (void)unlink(d->lock_path); /* before its lock goes, or a successor's name would go with it */
+        (void)unlink(d->lock_path); /* while it is ours: later it may be a successor's */
         (void)close(d->lock_fd);
     }
     if (d->reserve_fd >= 0)
@@ -225,9 +230,19 @@ static bool next_request(struct sl_debug *d, struct client *c)
     return true;
 }
 
+/* Nothing more is answered: what still comes is thrown away. */
+static bool unwanted(const struct client *c)
+{
+    return c->state == ENDING || c->state == DRAINING;
+}
+
 static void client_read(struct client *c)
 {
-    while (!c->eof && c->in_len < sizeof c->in) {
+    for (int i = 0; i < READS_MAX && !c->eof; i++) {
+        if (unwanted(c))
+            c->in_len = 0;
+        if (c->in_len == sizeof c->in)
+            return;
         ssize_t n = recv(c->fd, c->in + c->in_len, sizeof c->in - c->in_len, MSG_DONTWAIT);
         if (n > 0)
             c->in_len += (size_t)n;
@@ -296,8 +311,13 @@ static void client_turn(struct sl_debug *d, struct client *c)
         if (sent == 0 || start_sent >= TURN_BYTES)
             return;
     }
-    bool finished = c->state == ENDING || (c->state == READING && c->eof && c->in_len == 0);
-    if (finished)
+    if (c->state == ENDING) {
+        c->state = DRAINING;
+        c->in_len = 0;
+        c->deadline = sl_after(d->now, DRAIN_FOR);
+        (void)shutdown(c->fd, SHUT_WR);
+    }
+    if (c->eof && (c->state == DRAINING || (c->state == READING && c->in_len == 0)))
         client_close(d, c);
 }
 
@@ -339,7 +359,7 @@ static int accept_one(struct sl_debug *d)
 
 static void accept_all(struct sl_debug *d)
 {
-    for (int i = 0; i < BACKLOG; i++) {
+    for (int i = 0; i < ACCEPT_MAX; i++) {
         int fd = accept_one(d);
         if (fd < 0)
             return;
@@ -364,10 +384,9 @@ static void accept_all(struct sl_debug *d)
 
 /* ---- driven by the loop ----------------------------------------------------------------- */
 
-static bool wants_line(const struct client *c)
+static bool wants_input(const struct client *c)
 {
-    return !c->eof && c->in_len < sizeof c->in &&
-           (c->state == READING || c->state == WATCHING || c->state == ANSWERING);
+    return !c->eof && (c->in_len < sizeof c->in || unwanted(c));
 }
 
 size_t sl_debug_poll(const struct sl_debug *d, struct pollfd *fds, size_t cap)
@@ -380,7 +399,7 @@ size_t sl_debug_poll(const struct sl_debug *d, struct pollfd *fds, size_t cap)
         if (c->fd < 0)
             continue;
         short events = 0;
-        if (wants_line(c))
+        if (wants_input(c))
             events |= POLLIN;
         if (unsent(c) > 0)
             events |= POLLOUT;

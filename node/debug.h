@@ -1,6 +1,6 @@
-/* debug.h: the debug socket, RUNTIME/FLOCK/NAME.sock (docs/DEBUG-SOCKET.md): a line in, a line of JSON out.
- * Served by the I/O thread between messages; a long answer is produced as the client reads it, a slow client
- * is dropped with a marker, and nothing a client does makes the node wait. */
+/* debug.h: the debug socket, RUNTIME/FLOCK/NAME.sock (docs/DEBUG-SOCKET.md): a line in, a line of
+ * JSON out. Served by the I/O thread between messages; a long answer is produced as the client
+ * reads it, a slow client is dropped with a marker, and nothing a client does makes the node wait. */
 #ifndef SL_NODE_DEBUG_H
 #define SL_NODE_DEBUG_H
 

@@ -1,6 +1,7 @@
 /* debug_answer.c: one step of an answer at a time.
- * A list of 20,000 members is never in memory as text: each step adds one of them. Between steps the
- * tables change, so a place in a list is a name, and the index beside it only a hint where to look. */
+ * A list of 20,000 members is never in memory as text: each step adds one of them. Between steps
+ * the tables change, so a place in a list is a name, and the index beside it only a hint where to
+ * look. */
 #include "node/debug_answer.h"
 
 #include <jansson.h>
@@ -333,11 +334,13 @@ static enum sl_answer_state pick(const struct sl_answer *a, starling_node *node,
     (void)pthread_mutex_unlock(&node->store_lock);
     if (r == 0)
         return whole(out, sl_json_picked(a->ask.tenant, a->ask.service, &who));
-    (void)snprintf(text, sizeof text, "%s %s",
-                   r == STARLING_ENOENT     ? "nobody offers"
-                   : r == STARLING_EUNAVAIL ? "no instance is fit of"
-                                            : "cannot look up",
-                   a->ask.service);
+    const char *service = a->ask.service;
+    if (r == STARLING_ENOENT)
+        (void)snprintf(text, sizeof text, "nobody offers %s", service);
+    else if (r == STARLING_EUNAVAIL)
+        (void)snprintf(text, sizeof text, "%s is offered, but no instance is fit", service);
+    else
+        (void)snprintf(text, sizeof text, "cannot look up %s: %s", service, starling_strerror(r));
     return fail(out, r, text);
 }
 
@@ -400,7 +403,8 @@ enum sl_answer_state sl_answer_step(struct sl_answer *a, starling_node *node, st
     case SL_ASK_PICK:
         return pick(a, node, rand, out);
     case SL_ASK_WEIGHT:
-        return done(node, out, sl_node_set_weight(node, a->ask.tenant, a->ask.service, a->ask.weight));
+        return done(node, out,
+                    sl_node_set_weight(node, a->ask.tenant, a->ask.service, a->ask.weight));
     case SL_ASK_DRAIN:
         return done(node, out, sl_node_drain(node));
     case SL_ASK_LEAVE:

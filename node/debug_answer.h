@@ -9,7 +9,8 @@
 struct sl_text {
     char *p;
     size_t len, cap, sent;
-    bool failed; /* a piece did not fit in memory or under SL_TEXT_MAX: the client must be dropped */
+    bool
+        failed; /* a piece did not fit in memory or under SL_TEXT_MAX: the client must be dropped */
 };
 #define SL_TEXT_MAX (1024 * 1024)
 
@@ -23,7 +24,8 @@ enum sl_answer_state {
     SL_ANSWER_BUSY  /* the store's lock is taken; ask again a millisecond later */
 };
 
-/* Where an answer has got to. Everything is remembered by name, since the tables change between pieces. */
+/* Where an answer has got to. Everything is remembered by name, since the tables change between
+ * pieces. */
 struct sl_answer {
     struct sl_request ask;
     int stage;

@@ -1,5 +1,6 @@
 /* debug_info.c: `info`: who this node is and everything it counts.
- * Counters are named as in the structs they come from, so that a figure can be followed to its line. */
+ * Counters are named as in the structs they come from, so that a figure can be followed to its
+ * line. */
 #include <stdio.h>
 #include <unistd.h>
 
@@ -7,7 +8,8 @@
 #include "node/debug_json.h"
 #include "node/files.h"
 
-#define COUNT(object, stats, name) json_object_set_new(object, #name, json_integer((json_int_t)(stats).name))
+#define COUNT(object, stats, name)                                                                 \
+    json_object_set_new(object, #name, json_integer((json_int_t)(stats).name))
 
 static json_t *gossip_counters(const struct sl_gossip_info *info)
 {

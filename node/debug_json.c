@@ -52,9 +52,9 @@ json_t *sl_json_object(const char *key, ...)
 
 const char *sl_json_code(int error)
 {
-    static const char *const codes[] = {"",      "EINVAL",    "ENOMEM", "ENOENT", "EEXIST",
-                                        "EUNAVAIL", "EBUSY",  "ETIMEDOUT", "ELIMIT", "EAUTH",
-                                        "EFORK", "ECLOSED",   "EIO"};
+    static const char *const codes[] = {"",         "EINVAL",  "ENOMEM",    "ENOENT", "EEXIST",
+                                        "EUNAVAIL", "EBUSY",   "ETIMEDOUT", "ELIMIT", "EAUTH",
+                                        "EFORK",    "ECLOSED", "EIO"};
     if (error >= 0 || (size_t)-error >= SL_COUNT(codes))
         return "EIO";
     return codes[-error];
@@ -144,12 +144,12 @@ static json_t *meta_object(const struct sl_instance *i)
 
 json_t *sl_json_instance(const struct sl_instance *i)
 {
-    return sl_json_object(
-        "node", id_text(&i->id), "name", text_of(i->node), "host", text_of(i->host), "port",
-        json_integer(i->port), "health", json_string(health_name(i->health)), "weight",
-        json_integer(i->weight), "status", json_string(status_name(i->status)), "zone",
-        text_of(i->zone), "version", text_of(i->version), "meta", meta_object(i), "note",
-        text_of(i->note), NULL);
+    return sl_json_object("node", id_text(&i->id), "name", text_of(i->node), "host",
+                          text_of(i->host), "port", json_integer(i->port), "health",
+                          json_string(health_name(i->health)), "weight", json_integer(i->weight),
+                          "status", json_string(status_name(i->status)), "zone", text_of(i->zone),
+                          "version", text_of(i->version), "meta", meta_object(i), "note",
+                          text_of(i->note), NULL);
 }
 
 json_t *sl_json_picked(const char *tenant, const char *service, const starling_instance *i)
@@ -197,7 +197,8 @@ static json_t *time_text(int64_t wall_ms)
     time_t seconds = (time_t)(wall_ms / 1000);
     struct tm tm;
     char text[40], whole[64];
-    if (gmtime_r(&seconds, &tm) == NULL || strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm) == 0)
+    if (gmtime_r(&seconds, &tm) == NULL ||
+        strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm) == 0)
         return json_string("");
     (void)snprintf(whole, sizeof whole, "%s.%03dZ", text, (int)(wall_ms % 1000));
     return json_string(whole);

@@ -9,7 +9,8 @@
 
 /* Peers choose some texts, and JSON must be UTF-8: what is not becomes '?'. */
 json_t *sl_json_text(const char *text, size_t len);
-/* Put every value, or free the object and return NULL: pairs of const char *, json_t *, ended by NULL. */
+/* Put every value, or free the object and return NULL: pairs of const char *, json_t *, ended by
+ * NULL. */
 json_t *sl_json_object(const char *key, ...);
 
 /* "EINVAL" and so on, as in starling.h. */

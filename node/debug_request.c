@@ -1,6 +1,6 @@
 /* debug_request.c: words or JSON to one struct.
- * Both spellings go through one table of arguments, so that they cannot come to mean different things;
- * what is not understood is refused by name, never guessed. */
+ * Both spellings go through one table of arguments, so that they cannot come to mean different
+ * things; what is not understood is refused by name, never guessed. */
 #include "node/debug_request.h"
 
 #include <jansson.h>
@@ -12,12 +12,8 @@
 enum arg { ARG_NONE, ARG_NODE, ARG_SERVICE, ARG_TENANT, ARG_WEIGHT, ARG_SINCE };
 
 static const char *const arg_names[] = {
-    [ARG_NONE] = "",
-    [ARG_NODE] = "node",
-    [ARG_SERVICE] = "service",
-    [ARG_TENANT] = "tenant",
-    [ARG_WEIGHT] = "weight",
-    [ARG_SINCE] = "since",
+    [ARG_NONE] = "",         [ARG_NODE] = "node",     [ARG_SERVICE] = "service",
+    [ARG_TENANT] = "tenant", [ARG_WEIGHT] = "weight", [ARG_SINCE] = "since",
 };
 
 /* Arguments in the order of the words; the first n_needed must be there. */
@@ -62,8 +58,8 @@ static int find_command(const char *name, size_t len, struct sl_request *r, char
 static int take_name(char out[64], enum arg arg, const char *text, size_t len, char *error)
 {
     if (!sl_name_ok(text, len)) {
-        (void)snprintf(error, SL_REQUEST_ERROR_MAX,
-                       "%s must be 1 to 63 of a-z 0-9 . _ -", arg_names[arg]);
+        (void)snprintf(error, SL_REQUEST_ERROR_MAX, "%s must be 1 to 63 of a-z 0-9 . _ -",
+                       arg_names[arg]);
         return STARLING_EINVAL;
     }
     sl_copy_text(out, 64, text, len);
@@ -211,7 +207,8 @@ static int parse_object(json_t *object, struct sl_request *r, char *error)
     unsigned seen = 0;
     const char *key;
     json_t *value;
-    json_object_foreach(object, key, value) {
+    json_object_foreach(object, key, value)
+    {
         if (strcmp(key, "cmd") == 0 || json_is_null(value))
             continue;
         e = take_member(c, r, key, value, &seen, error);

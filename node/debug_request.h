@@ -1,4 +1,5 @@
-/* debug_request.h: one line to the debug socket, as words or as a JSON object (docs/DEBUG-SOCKET.md). */
+/* debug_request.h: one line to the debug socket, as words or as a JSON object
+ * (docs/DEBUG-SOCKET.md). */
 #ifndef SL_NODE_DEBUG_REQUEST_H
 #define SL_NODE_DEBUG_REQUEST_H
 
@@ -24,7 +25,7 @@ struct sl_request {
     char tenant[64];  /* "default" when not given */
     unsigned weight;  /* of weight: 0-1000 */
     bool has_since;
-    uint64_t since;   /* of watch */
+    uint64_t since; /* of watch */
 };
 
 #define SL_REQUEST_ERROR_MAX 160

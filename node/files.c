@@ -1,7 +1,7 @@
-/* files.c: read and write small files so that neither a crash nor another process is ever seen half way.
- * A file is completed under a name nobody looks at and gets its own in one step: rename(2) where it
- * replaces, link(2) where it must not. Checks are made on the open descriptor, never on a path that
- * somebody can exchange in between. */
+/* files.c: read and write small files so that neither a crash nor another process is ever seen half
+ * way. A file is completed under a name nobody looks at and gets its own in one step: rename(2)
+ * where it replaces, link(2) where it must not. Checks are made on the open descriptor, never on a
+ * path that somebody can exchange in between. */
 #include "node/files.h"
 
 #include <errno.h>
@@ -38,12 +38,14 @@ static int check_secret(const char *path, const struct stat *st, enum care care)
                        "the one who uses it",
                        path, (unsigned)st->st_uid, (unsigned)geteuid());
     /* PostgreSQL draws the same line for its server key: 0600, or 0640 when it is root's. */
-    mode_t closed = care == GIVEN && st->st_uid == 0 ? S_IWGRP | S_IXGRP | S_IRWXO : S_IRWXG | S_IRWXO;
+    mode_t closed =
+        care == GIVEN && st->st_uid == 0 ? S_IWGRP | S_IXGRP | S_IRWXO : S_IRWXG | S_IRWXO;
     if ((st->st_mode & closed) != 0)
-        return sl_fail(STARLING_EAUTH,
-                       "%s holds secrets and is open to others (mode %03o): if nobody can have read "
-                       "it, chmod 600 it; otherwise make new ones",
-                       path, (unsigned)(st->st_mode & 0777));
+        return sl_fail(
+            STARLING_EAUTH,
+            "%s holds secrets and is open to others (mode %03o): if nobody can have read "
+            "it, chmod 600 it; otherwise make new ones",
+            path, (unsigned)(st->st_mode & 0777));
     return 0;
 }
 
@@ -100,7 +102,8 @@ static ssize_t read_file(const char *path, uint8_t *buffer, size_t cap, enum car
     if (fstat(fd, &st) < 0)
         r = fail_io("read", path);
     else if (!S_ISREG(st.st_mode))
-        r = sl_fail(care == PLAIN ? STARLING_EIO : STARLING_EAUTH, "%s is not an ordinary file", path);
+        r = sl_fail(care == PLAIN ? STARLING_EIO : STARLING_EAUTH, "%s is not an ordinary file",
+                    path);
     else
         r = care == PLAIN ? 0 : check_secret(path, &st, care);
     if (r == 0)
@@ -170,8 +173,8 @@ static bool write_whole(int fd, const uint8_t *p, size_t len, mode_t mode)
         p += n;
         len -= (size_t)n;
     }
-    /* The mode explicitly, since open() gave it through the umask; the content to the disk before it
-     * has a name, or a power cut leaves an empty file that nobody dares to replace. */
+    /* The mode explicitly, since open() gave it through the umask; the content to the disk before
+     * it has a name, or a power cut leaves an empty file that nobody dares to replace. */
     return fchmod(fd, mode) == 0 && fsync(fd) == 0;
 }
 
@@ -208,7 +211,8 @@ static int write_named(const char *name, const void *p, size_t len, mode_t mode)
 int sl_file_write(const char *path, const void *p, size_t len, mode_t mode)
 {
     char dir[PATH_MAX], name[PATH_MAX];
-    if (dir_of(path, dir) < 0 || temporary_name(path, name) < 0 || write_named(name, p, len, mode) < 0)
+    if (dir_of(path, dir) < 0 || temporary_name(path, name) < 0 ||
+        write_named(name, p, len, mode) < 0)
         return STARLING_EIO;
     if (rename(name, path) < 0) {
         int r = fail_io("write", path), reason = errno;
@@ -230,10 +234,10 @@ static int give_name(int r, const char *path)
     return fail_io("make", path);
 }
 
-/* By a file without a name, of which nothing remains when the process is killed. False when the system
- * has no such thing (a file system without O_TMPFILE, no /proc). */
-static bool create_unnamed(const char *dir, const char *path, const void *p, size_t len, mode_t mode,
-                           int *ret)
+/* By a file without a name, of which nothing remains when the process is killed. False when the
+ * system has no such thing (a file system without O_TMPFILE, no /proc). */
+static bool create_unnamed(const char *dir, const char *path, const void *p, size_t len,
+                           mode_t mode, int *ret)
 {
     int fd = open(dir, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
     if (fd < 0)
@@ -246,7 +250,8 @@ static bool create_unnamed(const char *dir, const char *path, const void *p, siz
     } else {
         int r = linkat(AT_FDCWD, self, AT_FDCWD, path, AT_SYMLINK_FOLLOW);
         if (r < 0 && errno != EEXIST)
-            done = false; /* the named way finds out whether this was about /proc or about the place */
+            done =
+                false; /* the named way finds out whether this was about /proc or about the place */
         else
             *ret = give_name(r, path);
     }

@@ -170,8 +170,9 @@ int starling_pick_sized(starling_view *view, starling_instance *ret_instance, si
     }
     if (r == 0)
         return 0;
-    return sl_fail(r, r == STARLING_ENOENT ? "nobody offers service \"%s\""
-                                           : "service \"%s\" is offered, but no instance is fit",
+    return sl_fail(r,
+                   r == STARLING_ENOENT ? "nobody offers service \"%s\""
+                                        : "service \"%s\" is offered, but no instance is fit",
                    view->service);
 }
 
@@ -197,7 +198,9 @@ int starling_instance_meta_sized(starling_view *view, const starling_instance *w
         return r;
     if (who == NULL || key == NULL || buffer == NULL)
         return sl_fail(STARLING_EINVAL, "%s is NULL",
-                       who == NULL ? "who" : key == NULL ? "key" : "buffer");
+                       who == NULL   ? "who"
+                       : key == NULL ? "key"
+                                     : "buffer");
     memcpy(&w, who, size < sizeof w ? size : sizeof w);
     w.id[sizeof w.id - 1] = '\0';
     if (!sl_unhex(id.b, SL_ID_LEN, w.id, strlen(w.id)))

@@ -1,6 +1,7 @@
-/* identity.c: put together who this node is: a bundle, a key, a certificate, and the two CURVE pairs.
- * Where they come from differs (the user's own authority, or a credentials file); what is checked at the
- * end does not: the certificate must verify against the bundle and be about our key. */
+/* identity.c: put together who this node is: a bundle, a key, a certificate, and the two CURVE
+ * pairs. Where they come from differs (the user's own authority, or a credentials file); what is
+ * checked at the end does not: the certificate must verify against the bundle and be about our
+ * key. */
 #include "node/identity.h"
 
 #include <limits.h>
@@ -17,8 +18,9 @@
 static const char door_domain[] = "starling/1 door"; /* hashed with its NUL */
 static const char key_magic[16] = "starling/1 node";
 
-/* The CURVE pair of the listening side. From the door, not from the authority's key, which is public
- * knowledge among those it must keep out and would change the door whenever it is rotated. */
+/* The CURVE pair of the listening side. From the door, not from the authority's key, which is
+ * public knowledge among those it must keep out and would change the door whenever it is
+ * rotated. */
 static int derive_door(const uint8_t door[32], struct sl_identity *identity)
 {
     crypto_generichash_state state;
@@ -32,7 +34,8 @@ static int derive_door(const uint8_t door[32], struct sl_identity *identity)
     return 0;
 }
 
-/* The node's own key: from the state directory (made there on first use), or new and for this process. */
+/* The node's own key: from the state directory (made there on first use), or new and for this
+ * process. */
 static int own_key(const char *state_dir, struct sl_identity *identity)
 {
     uint8_t seed[32];
@@ -64,10 +67,10 @@ static int own_key(const char *state_dir, struct sl_identity *identity)
     return r;
 }
 
-/* Issue ourselves a certificate, without limits: who holds the authority can issue any other as well.
- * From a day before now for ten years: nodes of one user on hosts whose clocks differ, or on one whose
- * clock is set right after the start, must not turn each other away, and a certificate that lives no
- * longer than the process protects nobody by ending early. */
+/* Issue ourselves a certificate, without limits: who holds the authority can issue any other as
+ * well. From a day before now for ten years: nodes of one user on hosts whose clocks differ, or on
+ * one whose clock is set right after the start, must not turn each other away, and a certificate
+ * that lives no longer than the process protects nobody by ending early. */
 static int issue(const struct sl_authority *authority, const struct sl_identity_options *options,
                  struct sl_identity *identity)
 {
@@ -142,22 +145,22 @@ static int check(const struct sl_identity_options *options, struct sl_identity *
     if (!sl_cert_decode(&crypto, bytes, &cert))
         return sl_fail(STARLING_EAUTH, "%s: the certificate is damaged", file);
     if (memcmp(cert.flock, identity->bundle.flock, SL_FLOCK_LEN) != 0)
-        return sl_fail(STARLING_EAUTH,
-                       "%s: the certificate of '%s' is for another flock than '%s'", file, cert.name,
-                       options->flock);
+        return sl_fail(STARLING_EAUTH, "%s: the certificate of '%s' is for another flock than '%s'",
+                       file, cert.name, options->flock);
     if (!sl_cert_check(&crypto, &identity->bundle, bytes, &cert))
         return sl_fail(STARLING_EAUTH,
                        "%s: the certificate of '%s' is not signed by an authority of the same file",
                        file, cert.name);
     if (memcmp(cert.key, identity->signer.public_key, SL_KEY_LEN) != 0)
-        return sl_fail(STARLING_EAUTH, "%s: the key is not the one in the certificate of '%s'", file,
-                       cert.name);
+        return sl_fail(STARLING_EAUTH, "%s: the key is not the one in the certificate of '%s'",
+                       file, cert.name);
     if (!sl_cert_valid_at(&cert, options->wall_s))
-        return sl_fail(STARLING_EAUTH,
-                       "%s: by this host's clock the certificate of '%s' %s; have a new one issued, or "
-                       "set the clock",
-                       file, cert.name,
-                       options->wall_s < cert.not_before ? "is not valid yet" : "has expired");
+        return sl_fail(
+            STARLING_EAUTH,
+            "%s: by this host's clock the certificate of '%s' %s; have a new one issued, or "
+            "set the clock",
+            file, cert.name,
+            options->wall_s < cert.not_before ? "is not valid yet" : "has expired");
     memcpy(identity->name, cert.name, sizeof identity->name);
     identity->id = cert.id;
     return 0;

@@ -1,7 +1,7 @@
 /* monitor.c: read a socket's monitor.
- * Two traps (libzmq 4.3.4): whoever leaves 2,000 events unread stops libzmq's whole I/O thread, which waits
- * to write the next; and it waits with the lock that stopping a monitor needs. So monitors are drained first
- * in every turn, and drained once more right before they are stopped. */
+ * Two traps (libzmq 4.3.4): whoever leaves 2,000 events unread stops libzmq's whole I/O thread,
+ * which waits to write the next; and it waits with the lock that stopping a monitor needs. So
+ * monitors are drained first in every turn, and drained once more right before they are stopped. */
 #include "node/monitor.h"
 
 #include <errno.h>
@@ -10,9 +10,9 @@
 
 #include "base/error.h"
 
-#define EVENTS                                                                                         \
-    (ZMQ_EVENT_CONNECTED | ZMQ_EVENT_CLOSED | ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED |            \
-     ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |                            \
+#define EVENTS                                                                                     \
+    (ZMQ_EVENT_CONNECTED | ZMQ_EVENT_CLOSED | ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED |        \
+     ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |                        \
      ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH)
 
 int sl_monitor_open(struct sl_monitor *m, void *zmq_context, void *watched, const char *name)

@@ -12,11 +12,13 @@ struct sl_monitor {
 struct sl_monitor_event {
     unsigned type; /* ZMQ_EVENT_... */
     int value;     /* a descriptor or an error, as the type says */
-    struct sl_addr addr; /* our listener's (accepting) or the peer's (connecting); family 0 = unreadable */
+    struct sl_addr
+        addr; /* our listener's (accepting) or the peer's (connecting); family 0 = unreadable */
 };
 
 /* `name` is unique in the context. 0 or STARLING_EIO. */
-int sl_monitor_open(struct sl_monitor *m, void *zmq_context, void *watched, const char *name) SL_MUST_USE;
+int sl_monitor_open(struct sl_monitor *m, void *zmq_context, void *watched, const char *name)
+    SL_MUST_USE;
 /* Before the socket that is watched is closed. */
 void sl_monitor_close(struct sl_monitor *m);
 /* The next event; false when there is none. */

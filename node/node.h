@@ -4,8 +4,8 @@
 #define SL_NODE_NODE_H
 
 #include <pthread.h>
-#include <stdatomic.h>
 #include <starling.h>
+#include <stdatomic.h>
 #include <sys/types.h>
 #include <time.h>
 
@@ -26,9 +26,9 @@
 
 /* Ring of the newest events, shared between the I/O thread (writes) and watches (read). */
 struct sl_events {
-    pthread_mutex_t lock;                 /* held for a copy, never across a call out */
-    starling_event ring[SL_EVENTS_KEPT];  /* the event numbered `seq` is at seq % SL_EVENTS_KEPT */
-    uint64_t next_seq;                    /* of the next event; starts at 1 */
+    pthread_mutex_t lock;                /* held for a copy, never across a call out */
+    starling_event ring[SL_EVENTS_KEPT]; /* the event numbered `seq` is at seq % SL_EVENTS_KEPT */
+    uint64_t next_seq;                   /* of the next event; starts at 1 */
     struct starling_watch *watches;
     unsigned n_watches;
 };
@@ -90,18 +90,18 @@ struct starling_node {
     bool changes_wait;      /* there may be some */
     sl_usec refeed_at;      /* memory was short: feed the store anew; SL_NEVER = no */
     bool leaving, left;
-    sl_usec leave_at;       /* the latest end of leaving */
+    sl_usec leave_at; /* the latest end of leaving */
 
     /* shared */
-    pthread_mutex_t store_lock; /* views open and close, publish tries */
+    pthread_mutex_t store_lock;  /* views open and close, publish tries */
     struct starling_view *views; /* under store_lock */
     struct sl_events events;
     int wake_fd; /* eventfd: commands wait */
     struct sl_commands commands;
-    atomic_bool stopped;        /* the I/O thread ended */
-    pthread_mutex_t wait_lock;  /* starling_wait_*: held to compare `published` */
-    pthread_cond_t wait_cond;   /* signalled after a publish */
-    uint64_t published;         /* under wait_lock */
+    atomic_bool stopped;       /* the I/O thread ended */
+    pthread_mutex_t wait_lock; /* starling_wait_*: held to compare `published` */
+    pthread_cond_t wait_cond;  /* signalled after a publish */
+    uint64_t published;        /* under wait_lock */
 };
 
 /* Monotonic and wall clock (CLOCK_BOOTTIME, so that a suspend counts as time; CLOCK_REALTIME). */
@@ -130,9 +130,9 @@ void sl_watches_free(starling_node *node);
 void sl_views_free(starling_node *node);
 
 /* For the debug socket, on the I/O thread. */
-int sl_node_set_weight(starling_node *node, const char *tenant, const char *name,
-                       unsigned weight) SL_MUST_USE; /* 0, EINVAL, ENOENT, EBUSY, ECLOSED */
+int sl_node_set_weight(starling_node *node, const char *tenant, const char *name, unsigned weight)
+    SL_MUST_USE; /* 0, EINVAL, ENOENT, EBUSY, ECLOSED */
 /* Weight 0 for every service. 0, EBUSY, ECLOSED. */
 int sl_node_drain(starling_node *node) SL_MUST_USE;
-void sl_node_leave(starling_node *node);             /* say goodbye and stop; the handle stays */
+void sl_node_leave(starling_node *node); /* say goodbye and stop; the handle stays */
 #endif

@@ -6,7 +6,7 @@
 
 #include <sys/stat.h>
 
-#define SCAN_ALONE SL_SEC(3)   /* nobody else is there yet */
+#define SCAN_ALONE SL_SEC(3) /* nobody else is there yet */
 #define SCAN_SETTLED SL_SEC(60)
 #define SAVE_EVERY SL_SEC(5)
 

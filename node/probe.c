@@ -1,6 +1,7 @@
 /* probe.c: non-blocking connects that ask one question.
- * Refused is the kernel's word that the process is gone, and worth a sighting at once; accepted says
- * only that a kernel is there (a stopped process's backlog accepts too); anything else is silence. */
+ * Refused is the kernel's word that the process is gone, and worth a sighting at once; accepted
+ * says only that a kernel is there (a stopped process's backlog accepts too); anything else is
+ * silence. */
 #include "node/probe.h"
 
 #include <errno.h>

@@ -1,6 +1,6 @@
-/* probe.h: does anybody listen there? Non-blocking TCP connects of our own, closed as soon as they answer.
- * On the disconnect of a killed process the kernel's ECONNREFUSED is there within 2 ms; libzmq's own retry
- * would say it 90 ms later. */
+/* probe.h: does anybody listen there? Non-blocking TCP connects of our own, closed as soon as they
+ * answer. On the disconnect of a killed process the kernel's ECONNREFUSED is there within 2 ms;
+ * libzmq's own retry would say it 90 ms later. */
 #ifndef SL_NODE_PROBE_H
 #define SL_NODE_PROBE_H
 
@@ -30,7 +30,8 @@ struct sl_probes {
 void sl_probes_init(struct sl_probes *p);
 void sl_probes_fini(struct sl_probes *p);
 /* When all slots are taken or no descriptor is left the answer is SILENT at once. (More than
- * SL_PROBES_CROWDED_MAX such between two calls of sl_probes_next get none: who asks has a time-out.) */
+ * SL_PROBES_CROWDED_MAX such between two calls of sl_probes_next get none: who asks has a
+ * time-out.) */
 void sl_probes_start(struct sl_probes *p, sl_usec now, uint64_t number, const struct sl_addr *addr);
 /* Descriptors to poll (POLLOUT), up to cap; returns how many. */
 size_t sl_probes_poll(const struct sl_probes *p, struct pollfd *fds, size_t cap);

@@ -1,6 +1,7 @@
 /* resolve.c: from seeds by name to addresses, over and over.
- * Names are asked in rounds. A round has a c-ares channel of its own, so that resolv.conf and hosts are
- * read anew each time: laptops move, containers are given their resolver late. Nothing here waits. */
+ * Names are asked in rounds. A round has a c-ares channel of its own, so that resolv.conf and
+ * hosts are read anew each time: laptops move, containers are given their resolver late. Nothing
+ * here waits. */
 #include "node/resolve.h"
 
 #include <ares.h>
@@ -12,11 +13,11 @@
 #include "base/error.h"
 #include "node/crypto.h"
 
-#define ADDRESSES_MAX 256        /* of one name that are reported in a round */
-#define QUERY_TIMEOUT_MS 2000    /* of one server, first try; c-ares doubles it */
+#define ADDRESSES_MAX 256     /* of one name that are reported in a round */
+#define QUERY_TIMEOUT_MS 2000 /* of one server, first try; c-ares doubles it */
 #define QUERY_TRIES 3
-#define RETRY_FIRST SL_SEC(1)    /* after a round in which a name failed; doubles to ROUND_EVERY */
-#define ROUND_EVERY SL_SEC(30)   /* jittered by a fifth */
+#define RETRY_FIRST SL_SEC(1)  /* after a round in which a name failed; doubles to ROUND_EVERY */
+#define ROUND_EVERY SL_SEC(30) /* jittered by a fifth */
 
 struct name {
     struct sl_resolver *owner;
@@ -39,7 +40,7 @@ struct sl_resolver {
     size_t n_names;
     ares_channel channel; /* of the round under way, else NULL */
     size_t n_waiting;
-    sl_usec now;   /* of the last turn */
+    sl_usec now; /* of the last turn */
     sl_usec next_round;
     sl_usec retry;
 };

@@ -1,7 +1,8 @@
 /* rundir.c: address files, and who owns them.
  * A file is locked by its node for life and written in place with one pwrite of one line, since a
- * rename would put an unlocked file under the name. Readers take a line only with its newline. The lock
- * is an OFD lock: a POSIX lock would be granted twice in one process and dropped by any close. */
+ * rename would put an unlocked file under the name. Readers take a line only with its newline. The
+ * lock is an OFD lock: a POSIX lock would be granted twice in one process and dropped by any
+ * close. */
 #include "node/rundir.h"
 
 #include <dirent.h>
@@ -35,8 +36,9 @@ int sl_rundir_open(struct sl_rundir *d, const char *runtime_dir, const char *flo
 }
 
 /* Two bytes of a file are locked: the owner holds OWNER for life; REMOVER is held for a moment by
- * whoever removes the file of a dead owner, and tried by a new owner once it has its own. So a node that
- * starts is never taken for its own dead predecessor, nor the remover for a live namesake. */
+ * whoever removes the file of a dead owner, and tried by a new owner once it has its own. So a
+ * node that starts is never taken for its own dead predecessor, nor the remover for a live
+ * namesake. */
 enum { OWNER = 0, REMOVER = 1 };
 
 static bool lock(int fd, off_t byte)
@@ -115,8 +117,8 @@ int sl_rundir_claim_name(const char *dir, const char *name, const char *id_hex, 
                    name, suffix);
 }
 
-/* Others look again when the directory's time changed, which writing into a file does not do. The clock
- * is finer than the kernel's own stamps, so that two changes in one tick differ. */
+/* Others look again when the directory's time changed, which writing into a file does not do. The
+ * clock is finer than the kernel's own stamps, so that two changes in one tick differ. */
 static void touch(const char *path)
 {
     struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}};

@@ -1,7 +1,7 @@
 /* settings.c: gather what was set, wherever it was set, and check it.
- * Each setting is looked for in the program's options, then in the environment, then in the file; the
- * first that has it wins, and an error names that place. Checking comes after choosing, so that a bad
- * line in a file does no harm where the environment overrides it. */
+ * Each setting is looked for in the program's options, then in the environment, then in the file;
+ * the first that has it wins, and an error names that place. Checking comes after choosing, so
+ * that a bad line in a file does no harm where the environment overrides it. */
 #include "node/settings.h"
 
 #include <errno.h>
@@ -303,7 +303,8 @@ static int check_address(const struct gathering *g, enum key k, uint16_t default
     }
     struct sl_addr a;
     if (sl_addr_parse(&a, host, len, port) < 0)
-        return refuse(g, k, "HOST must be a numeric address (0.0.0.0 or [::] for all of this host)");
+        return refuse(g, k,
+                      "HOST must be a numeric address (0.0.0.0 or [::] for all of this host)");
     a.port = port;
     *ret = a;
     return 0;

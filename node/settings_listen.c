@@ -1,6 +1,6 @@
 /* settings_listen.c: where to listen, and what to tell others, when nobody said.
- * Which address leads to a seed is asked of the kernel: a UDP socket that is connected sends nothing,
- * but has chosen its source address. Never a wildcard by default. */
+ * Which address leads to a seed is asked of the kernel: a UDP socket that is connected sends
+ * nothing, but has chosen its source address. Never a wildcard by default. */
 #include "node/settings.h"
 
 #include <ifaddrs.h>
@@ -84,8 +84,7 @@ static bool route_to(const struct sl_addr *to, struct sl_addr *ret)
     bool found = connect(fd, (const struct sockaddr *)&sa, len) == 0;
     len = sizeof sa;
     found = found && getsockname(fd, (struct sockaddr *)&sa, &len) == 0 &&
-            from_sockaddr((const struct sockaddr *)&sa, &source) &&
-            !sl_addr_is_wildcard(&source);
+            from_sockaddr((const struct sockaddr *)&sa, &source) && !sl_addr_is_wildcard(&source);
     (void)close(fd);
     if (found)
         *ret = source;

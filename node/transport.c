@@ -1,8 +1,8 @@
 /* transport.c: the two sockets, their options, and the order in which things are looked at.
  *
- * Every option is set although some have this value already: the defaults of libzmq are made for other
- * uses (linger for ever, thousands of queued messages, reconnect to whoever is there). A send that fails, a
- * connection that ends and a message that is not wanted are all ordinary here. */
+ * Every option is set although some have this value already: the defaults of libzmq are made for
+ * other uses (linger for ever, thousands of queued messages, reconnect to whoever is there). A send
+ * that fails, a connection that ends and a message that is not wanted are all ordinary here. */
 #include "node/transport.h"
 
 #include <errno.h>
@@ -16,6 +16,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/bytes.h"
 #include "base/error.h"
 #include "node/transport_parts.h"
 
@@ -31,8 +32,8 @@
 
 /* ---- opening ---------------------------------------------------------------------------- */
 
-/* libzmq aborts when it finds no descriptor for its own signalling (epoll.cpp:65, ip_resolver.cpp:542),
- * so room is looked for before it is asked for anything. */
+/* libzmq aborts when it finds no descriptor for its own signalling (epoll.cpp:65,
+ * ip_resolver.cpp:542), so room is looked for before it is asked for anything. */
 static int check_descriptors(void)
 {
     struct rlimit limit;
@@ -42,19 +43,30 @@ static int check_descriptors(void)
     for (rlim_t fd = 0; fd < limit.rlim_cur && fd < INT_MAX && n_free < DESCRIPTORS_FREE; fd++)
         n_free += fcntl((int)fd, F_GETFD) < 0;
     if (n_free < DESCRIPTORS_FREE)
-        return sl_fail(STARLING_ELIMIT,
-                       "only %u of this process's %llu descriptors are free and a node needs %d: raise "
-                       "the limit (ulimit -n, LimitNOFILE=)",
-                       n_free, (unsigned long long)limit.rlim_cur, DESCRIPTORS_FREE);
+        return sl_fail(
+            STARLING_ELIMIT,
+            "only %u of this process's %llu descriptors are free and a node needs %d: raise "
+            "the limit (ulimit -n, LimitNOFILE=)",
+            n_free, (unsigned long long)limit.rlim_cur, DESCRIPTORS_FREE);
     return 0;
 }
 
-/* A ROUTER names the connections it accepts by a counter that starts from rand(), which nobody seeded: the
- * same number in every process. A peer that brings this name as its own makes libzmq abort when it comes
- * to it. So the counter is made to start from chance, and the host's rand() goes on as if nothing had been:
- * it gets back the state it had. (The state lent meanwhile is static, so that a host that swaps states in
- * another thread at this moment is never left with a dangling one.) */
-static void *router(void *context)
+static int zmq_failure(const char *what)
+{
+    int reason = zmq_errno();
+    return sl_fail(reason == ENOMEM   ? STARLING_ENOMEM
+                   : reason == EMFILE ? STARLING_ELIMIT
+                                      : STARLING_EIO,
+                   "ZeroMQ cannot %s: %s", what, zmq_strerror(reason));
+}
+
+/* A ROUTER names the connections it accepts by a counter that starts from rand(), which nobody
+ * seeded: the same number in every process. A peer that brings this name as its own makes libzmq
+ * abort when it comes to it. So the counter is made to start from chance, and the host's rand()
+ * goes on as if nothing had been: it gets back the state it had. (REP is a ROUTER inside. The state
+ * lent meanwhile is static, so that a host that swaps states in another thread at this moment is
+ * never left with a dangling one.) */
+static int make_sockets(struct sl_transport *t)
 {
     static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
     static char state[64];
@@ -62,13 +74,41 @@ static void *router(void *context)
     sl_entropy(&seed, sizeof seed);
     pthread_mutex_lock(&lock);
     char *old = initstate(seed, state, sizeof state);
-    void *socket = zmq_socket(context, ZMQ_ROUTER);
-    int reason = errno;
+    int r = sl_zap_open(&t->zap, t->context);
+    if (r == 0) {
+        /* One binds and one connects: on a socket that does both, a peer that brings the routing id
+         * which is dialled next makes libzmq abort (router.cpp:463). */
+        t->in = zmq_socket(t->context, ZMQ_ROUTER);
+        t->out = t->in != NULL ? zmq_socket(t->context, ZMQ_ROUTER) : NULL;
+        if (t->out == NULL)
+            r = zmq_failure("make a socket");
+    }
     if (old != NULL)
         (void)setstate(old);
     pthread_mutex_unlock(&lock);
-    errno = reason;
-    return socket;
+    return r;
+}
+
+/* Where that counter stands, from a connection of our own that never leaves the process: it tells a
+ * name that libzmq made from one of the same form that a peer brought. */
+static int learn_counter(struct sl_transport *t)
+{
+    static const char endpoint[] = "inproc://starling.first";
+    uint8_t rid[SL_RID_LEN], nothing;
+    int linger = 0;
+    void *first = zmq_socket(t->context, ZMQ_DEALER);
+    bool ok = first != NULL && zmq_setsockopt(first, ZMQ_LINGER, &linger, sizeof linger) == 0 &&
+              zmq_bind(t->in, endpoint) == 0 && zmq_connect(first, endpoint) == 0 &&
+              zmq_send(first, "", 0, ZMQ_DONTWAIT) == 0 &&
+              zmq_recv(t->in, rid, sizeof rid, ZMQ_DONTWAIT) == SL_RID_LEN && rid[0] == 0 &&
+              zmq_recv(t->in, &nothing, sizeof nothing, ZMQ_DONTWAIT) == 0 &&
+              zmq_unbind(t->in, endpoint) == 0;
+    if (ok)
+        t->first_rid = sl_get32(rid + 1);
+    int r = ok ? 0 : zmq_failure("name its connections");
+    if (first != NULL)
+        (void)zmq_close(first);
+    return r;
 }
 
 struct option {
@@ -89,8 +129,9 @@ static int set_common(void *socket)
 {
     static const struct option options[] = {
         {ZMQ_LINGER, 0},
-        {ZMQ_SNDHWM, 64}, /* messages of one link; what does not fit is dropped and repaired later */
-        {ZMQ_RCVHWM, 16}, /* likewise; further ones wait in the kernel */
+        {ZMQ_SNDHWM,
+         64}, /* messages of one link; what does not fit is dropped and repaired later */
+        {ZMQ_RCVHWM, 16},          /* likewise; further ones wait in the kernel */
         {ZMQ_ROUTER_MANDATORY, 1}, /* say when there is no such connection, or no room */
         {ZMQ_ROUTER_HANDOVER, 0},
         {ZMQ_HANDSHAKE_IVL, 3000},
@@ -101,7 +142,8 @@ static int set_common(void *socket)
         {ZMQ_TCP_KEEPALIVE_CNT, 3},
         {ZMQ_TCP_MAXRT, 30000},
     };
-    const int64_t largest = SL_FRAME_MAX; /* of each frame; transport_in.c turns away several at once */
+    /* libzmq counts what CURVE adds (33 bytes) as well. Of each frame; several at once are cut. */
+    const int64_t largest = SL_FRAME_MAX + 64;
     if (zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &largest, sizeof largest) < 0)
         return -1;
     return set_options(socket, options, SL_COUNT(options));
@@ -126,7 +168,8 @@ static int set_listener(struct sl_transport *t, const struct sl_identity *identi
 static int set_dialler(struct sl_transport *t, const struct sl_identity *identity)
 {
     static const struct option options[] = {
-        {ZMQ_RECONNECT_IVL, -1}, /* else what is queued goes to whoever listens there next, unproven */
+        {ZMQ_RECONNECT_IVL,
+         -1}, /* else what is queued goes to whoever listens there next, unproven */
         {OPTION_RECONNECT_STOP, STOP_CONN_REFUSED}, /* see sl_dialled_event */
         {ZMQ_CONNECT_TIMEOUT, 2000},
         {ZMQ_IMMEDIATE, 0}, /* the hello is queued while the connection is made */
@@ -147,10 +190,11 @@ static int bind_listener(struct sl_transport *t, const struct sl_addr *listen)
     if (zmq_bind(t->in, endpoint) < 0) {
         int reason = zmq_errno();
         if (reason == EADDRINUSE)
-            return sl_fail(STARLING_EUNAVAIL,
-                           "address %s is in use: stop what listens there, or listen on another port "
-                           "(0 = any free one)",
-                           text);
+            return sl_fail(
+                STARLING_EUNAVAIL,
+                "address %s is in use: stop what listens there, or listen on another port "
+                "(0 = any free one)",
+                text);
         if (reason == EADDRNOTAVAIL || reason == ENODEV)
             return sl_fail(STARLING_EUNAVAIL, "address %s is not one of this host's", text);
         return sl_fail(STARLING_EIO, "cannot listen on %s: %s", text, zmq_strerror(reason));
@@ -160,13 +204,6 @@ static int bind_listener(struct sl_transport *t, const struct sl_addr *listen)
         sl_addr_parse(&t->bound, endpoint + 6, strlen(endpoint + 6), 0) < 0)
         return sl_fail(STARLING_EIO, "cannot learn the port that %s got", text);
     return 0;
-}
-
-static int zmq_failure(const char *what)
-{
-    int reason = zmq_errno();
-    return sl_fail(reason == ENOMEM ? STARLING_ENOMEM : reason == EMFILE ? STARLING_ELIMIT : STARLING_EIO,
-                   "ZeroMQ cannot %s: %s", what, zmq_strerror(reason));
 }
 
 static int open_sockets(struct sl_transport *t, const struct sl_addr *listen,
@@ -182,18 +219,14 @@ static int open_sockets(struct sl_transport *t, const struct sl_addr *listen,
     if (t->context == NULL || zmq_ctx_set(t->context, ZMQ_IO_THREADS, 1) < 0 ||
         zmq_ctx_set(t->context, ZMQ_MAX_SOCKETS, 16) < 0)
         return zmq_failure("start");
-    int r = sl_zap_open(&t->zap, t->context);
+    int r = make_sockets(t);
     if (r < 0)
         return r;
-    /* One binds and one connects: on a socket that does both, a peer that brings the routing id which
-     * is dialled next makes libzmq abort (router.cpp:463). */
-    t->in = router(t->context);
-    t->out = router(t->context);
-    if (t->in == NULL || t->out == NULL)
-        return zmq_failure("make a socket");
     if (set_listener(t, identity, listen->family == 6) < 0 || set_dialler(t, identity) < 0)
         return zmq_failure("do what is needed for a closed flock (is it built with CURVE?)");
-    r = sl_monitor_open(&t->in_monitor, t->context, t->in, "inproc://starling.in");
+    r = learn_counter(t);
+    if (r == 0)
+        r = sl_monitor_open(&t->in_monitor, t->context, t->in, "inproc://starling.in");
     if (r == 0)
         r = sl_monitor_open(&t->out_monitor, t->context, t->out, "inproc://starling.out");
     if (r == 0)
@@ -255,7 +288,8 @@ void sl_transport_close(struct sl_transport *t)
 
 size_t sl_transport_poll_items(struct sl_transport *t, zmq_pollitem_t *items)
 {
-    void *const sockets[] = {t->in_monitor.socket, t->out_monitor.socket, t->zap.socket, t->in, t->out};
+    void *const sockets[] = {t->in_monitor.socket, t->out_monitor.socket, t->zap.socket, t->in,
+                             t->out};
     _Static_assert(SL_COUNT(sockets) <= SL_TRANSPORT_POLL_MAX, "the owner's array is too short");
     for (size_t i = 0; i < SL_COUNT(sockets); i++)
         items[i] = (zmq_pollitem_t){.socket = sockets[i], .events = ZMQ_POLLIN};
@@ -323,7 +357,7 @@ static bool receive(struct sl_transport *t, void *socket)
 {
     if (!receive_frame(socket, &t->rid))
         return false;
-    t->multipart = false;
+    t->multipart = t->oversized = false;
     if (!zmq_msg_more(&t->rid)) { /* a ROUTER does not do this */
         zmq_msg_close(&t->body);
         zmq_msg_init(&t->body);
@@ -332,6 +366,9 @@ static bool receive(struct sl_transport *t, void *socket)
     if (!receive_frame(socket, &t->body))
         return false;
     t->multipart = zmq_msg_more(&t->body) != 0;
+    t->stats.multipart += t->multipart;
+    t->oversized = zmq_msg_size(&t->body) > SL_FRAME_MAX;
+    t->stats.oversized += t->oversized;
     if (t->multipart) {
         zmq_msg_t rest;
         zmq_msg_init(&rest);
@@ -363,7 +400,8 @@ static bool hear_one(struct sl_transport *t, struct sl_heard *ret, bool *ret_tol
 bool sl_transport_next(struct sl_transport *t, sl_usec now, struct sl_heard *ret)
 {
     t->now = now;
-    if (t->announced != 0) { /* ACCEPT was told; now what it said, if the core still wants to know */
+    if (t->announced !=
+        0) { /* ACCEPT was told; now what it said, if the core still wants to know */
         sl_link link = t->announced;
         t->announced = 0;
         if (sl_accepted_knows(t, link)) {
@@ -375,8 +413,8 @@ bool sl_transport_next(struct sl_transport *t, sl_usec now, struct sl_heard *ret
     if (++t->undrained >= DRAIN_EVERY)
         drain(t);
 
-    /* What a peer said before it went is heard before its end is told, as long as that does not take
-     * long: a reason, a goodbye. */
+    /* What a peer said before it went is heard before its end is told, as long as that does not
+     * take long: a reason, a goodbye. */
     if (t->n_tell == 0)
         t->held_back = 0;
     for (unsigned i = 0; i < HOLD_BACK_MAX && t->held_back < HOLD_BACK_MAX; i++) {
@@ -410,8 +448,8 @@ bool sl_transport_put(void *socket, const void *rid, size_t rid_len, struct sl_s
 
 bool sl_transport_send(struct sl_transport *t, sl_link link, struct sl_span bytes)
 {
-    bool sent = bytes.len <= SL_FRAME_MAX &&
-                (link % 2 == 0 ? sl_accepted_send(t, link, bytes) : sl_dialled_send(t, link, bytes));
+    bool sent = bytes.len <= SL_FRAME_MAX && (link % 2 == 0 ? sl_accepted_send(t, link, bytes)
+                                                            : sl_dialled_send(t, link, bytes));
     t->stats.send_dropped += !sent;
     return sent;
 }
@@ -428,7 +466,8 @@ void sl_transport_stats(const struct sl_transport *t, struct sl_transport_stats 
 {
     *ret = t->stats;
     for (size_t i = 0; i < t->n_accepted; i++) {
-        ret->half_open += t->accepted[i].state == SL_ACC_HALF || t->accepted[i].state == SL_ACC_LOBBY;
+        ret->half_open +=
+            t->accepted[i].state == SL_ACC_HALF || t->accepted[i].state == SL_ACC_LOBBY;
         ret->links_in += t->accepted[i].state == SL_ACC_LIVE;
     }
     for (size_t i = 0; i < t->n_dialled; i++)

@@ -1,9 +1,10 @@
 /* transport.h: the flock's connections over ZeroMQ, CURVE-encrypted (docs/PROTOCOL.md, "A link").
  *
- * Two ROUTER sockets in a context of their own: one only binds, one only connects, each connect under a
- * routing id never used before, and one zmq_connect is one session (libzmq never reconnects: we dial
- * again). Mixing the two lets a remote peer abort the process. What libzmq 4.3.4 gets wrong and how each
- * case is met is told where it is met. One owner thread; the owner polls sl_transport_poll_items. */
+ * Two ROUTER sockets in a context of their own: one only binds, one only connects, each connect
+ * under a routing id never used before, and one zmq_connect is one session (libzmq never
+ * reconnects: we dial again). Mixing the two lets a remote peer abort the process. What libzmq
+ * 4.3.4 gets wrong and how each case is met is told where it is met. One owner thread; the owner
+ * polls sl_transport_poll_items. */
 #ifndef SL_NODE_TRANSPORT_H
 #define SL_NODE_TRANSPORT_H
 
@@ -31,8 +32,8 @@ struct sl_heard {
 };
 
 struct sl_transport_stats {
-    uint64_t accepted, handshakes, handshakes_failed, zap_allowed, zap_refused, no_user_id, multipart,
-        brought_identity, oversized, send_dropped, lobby_evicted;
+    uint64_t accepted, handshakes, handshakes_failed, zap_allowed, zap_refused, no_user_id,
+        multipart, brought_identity, oversized, send_dropped, lobby_evicted;
     unsigned links_in, links_out, half_open;
 };
 
@@ -53,7 +54,8 @@ bool sl_transport_next(struct sl_transport *t, sl_usec now, struct sl_heard *ret
 /* When turn wants to be called although nothing arrived (dial and lobby time-outs); SL_NEVER. */
 sl_usec sl_transport_deadline(const struct sl_transport *t);
 
-void sl_transport_dial(struct sl_transport *t, sl_usec now, sl_link link, const struct sl_addr *addr);
+void sl_transport_dial(struct sl_transport *t, sl_usec now, sl_link link,
+                       const struct sl_addr *addr);
 /* False when it was dropped: no such link, or its queue is full. */
 bool sl_transport_send(struct sl_transport *t, sl_link link, struct sl_span bytes);
 void sl_transport_cut(struct sl_transport *t, sl_link link);

@@ -1,11 +1,13 @@
-/* transport_in.c: accepted connections, from the descriptor in a monitor event to a link that is admitted.
+/* transport_in.c: accepted connections, from the descriptor in a monitor event to a link that is
+ * admitted.
  *
- * Three sources speak of one connection and only two of them name its descriptor: ACCEPTED and DISCONNECTED
- * (descriptor), the ZAP request (CURVE key), a message (descriptor, routing id, and the user id that our ZAP
- * answer chose). Descriptors are reused, so a message may come from an earlier connection than the one that
- * has its descriptor now. What decides is the handshake's number in the user id: a connection remembers
- * the next number at the time its ACCEPTED was read, and monitors are drained before each number is given,
- * so that whatever bears a smaller number is not of this connection. */
+ * Three sources speak of one connection and only two of them name its descriptor: ACCEPTED and
+ * DISCONNECTED (descriptor), the ZAP request (CURVE key), a message (descriptor, routing id, and
+ * the user id that our ZAP answer chose). Descriptors are reused, so a message may come from an
+ * earlier connection than the one that has its descriptor now. What decides is the handshake's
+ * number in the user id: a connection remembers the next number at the time its ACCEPTED was read,
+ * and monitors are drained before each number is given, so that whatever bears a smaller number is
+ * not of this connection. */
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -13,8 +15,6 @@
 
 #include "base/bytes.h"
 #include "node/transport_parts.h"
-
-#define RID_LEN 5 /* of the routing ids libzmq makes: 00 | counter 4 */
 
 /* Numbers of accepted links are even; the slot is part of them. */
 #define SLOT_BITS 9
@@ -48,8 +48,8 @@ static struct sl_accepted *find_handshake(struct sl_transport *t, uint64_t hands
     return NULL;
 }
 
-/* The one in `state` whose time is up first. Since deadlines in one state are handed out in order, that
- * is the oldest. */
+/* The one in `state` whose time is up first. Since deadlines in one state are handed out in order,
+ * that is the oldest. */
 static struct sl_accepted *oldest(struct sl_transport *t, enum sl_accepted_state state)
 {
     struct sl_accepted *found = NULL;
@@ -92,12 +92,12 @@ static bool addr_of(int fd, int (*call)(int, struct sockaddr *, socklen_t *), st
     return ret->family != 0;
 }
 
-/* libzmq cannot close one accepted connection, so it is done behind its back. The descriptor is libzmq's:
- * it may have been closed and given to anybody in this process since the event, so nothing is done to the
- * number itself. It is duplicated, the duplicate is checked to be a connection to our listener from
- * the peer that was seen at ACCEPTED, and that is shut down; libzmq then reads its end and says
- * DISCONNECTED. dup3 over a descriptor kept for this works at the descriptor limit too, where
- * making room matters most. */
+/* libzmq cannot close one accepted connection, so it is done behind its back. The descriptor is
+ * libzmq's: it may have been closed and given to anybody in this process since the event, so
+ * nothing is done to the number itself. It is duplicated, the duplicate is checked to be a
+ * connection to our listener from the peer that was seen at ACCEPTED, and that is shut down; libzmq
+ * then reads its end and says DISCONNECTED. dup3 over a descriptor kept for this works at the
+ * descriptor limit too, where making room matters most. */
 static void shut(struct sl_transport *t, int fd, const struct sl_addr *peer)
 {
     struct sl_addr local, remote;
@@ -159,8 +159,8 @@ void sl_accepted_cut(struct sl_transport *t, sl_link link)
 
 /* ---- coming and going ------------------------------------------------------------------- */
 
-/* Strangers are evicted, not held off: a newcomer may be a member, and whoever sits here without a word
- * has had its chance. */
+/* Strangers are evicted, not held off: a newcomer may be a member, and whoever sits here without a
+ * word has had its chance. */
 static void make_room(struct sl_transport *t)
 {
     unsigned half_open = count(t, SL_ACC_HALF) + count(t, SL_ACC_LOBBY);
@@ -265,8 +265,8 @@ void sl_accepted_turn(struct sl_transport *t)
 
 /* ---- messages --------------------------------------------------------------------------- */
 
-/* The lobby is full: the one that has been in it longest goes, since a hello that is good is proven in the
- * turn it is heard in. */
+/* The lobby is full: the one that has been in it longest goes, since a hello that is good is proven
+ * in the turn it is heard in. */
 static void make_lobby_room(struct sl_transport *t)
 {
     if (count(t, SL_ACC_LOBBY) < SL_LOBBY_PLACES)
@@ -284,6 +284,21 @@ bool sl_accepted_lobby_busy(const struct sl_transport *t)
     return n >= SL_LOBBY_PLACES;
 }
 
+/* Who may choose its routing id can choose the one that libzmq makes next, and libzmq aborts when
+ * it does. As things are that is a guess (transport.c, make_sockets), and nobody here gets to guess
+ * for long. A name that begins with 00 reads as an empty Identity; it is told by the counter, which
+ * cannot be further than handshakes were let in. */
+static bool brought_identity(struct sl_transport *t)
+{
+    const char *identity = zmq_msg_gets(&t->body, "Identity");
+    const uint8_t *rid = zmq_msg_data(&t->rid);
+    if ((identity != NULL && identity[0] != '\0') || zmq_msg_size(&t->rid) != SL_RID_LEN ||
+        rid[0] != 0)
+        return true;
+    uint32_t nth = sl_get32(rid + 1) - t->first_rid;
+    return nth == 0 || nth >= t->zap.handshakes;
+}
+
 /* The first message of a connection: do we let it speak? */
 static bool first_message(struct sl_transport *t, uint64_t handshake, struct sl_heard *ret)
 {
@@ -292,19 +307,11 @@ static bool first_message(struct sl_transport *t, uint64_t handshake, struct sl_
         return false; /* its connection has ended, or is to end */
     a->handshake = handshake;
 
-    const char *identity = zmq_msg_gets(&t->body, "Identity");
-    bool fine = false;
-    if (zmq_msg_size(&t->rid) != RID_LEN || (identity != NULL && identity[0] != '\0'))
-        /* Who may choose its routing id can choose the one that libzmq makes next, and libzmq aborts
-         * when it does. The seed in transport.c makes that a guess; nobody gets a second one. */
-        t->stats.brought_identity++;
-    else if (t->multipart)
-        t->stats.multipart++;
-    else if (zmq_msg_size(&t->body) > SL_LOBBY_FRAME_MAX)
-        t->stats.oversized++;
-    else
-        fine = true;
-    if (!fine) {
+    bool too_long = zmq_msg_size(&t->body) > SL_LOBBY_FRAME_MAX && !t->oversized;
+    bool brought = brought_identity(t);
+    t->stats.oversized += too_long;
+    t->stats.brought_identity += brought;
+    if (brought || too_long || t->oversized || t->multipart) {
         throw_out(t, a);
         return false;
     }
@@ -342,8 +349,7 @@ bool sl_accepted_message(struct sl_transport *t, struct sl_heard *ret)
         evict(t, a); /* one small message is all a stranger gets */
         return false;
     }
-    if (t->multipart) {
-        t->stats.multipart++;
+    if (t->multipart || t->oversized) {
         throw_out(t, a);
         return false;
     }
@@ -382,7 +388,7 @@ bool sl_accepted_send(struct sl_transport *t, sl_link link, struct sl_span bytes
     struct sl_accepted *a = find_link(t, link);
     if (a == NULL || a->state == SL_ACC_CUT)
         return false;
-    uint8_t rid[RID_LEN] = {0};
+    uint8_t rid[SL_RID_LEN] = {0};
     int error;
     sl_put32(rid + 1, a->rid);
     a->last_sent = t->now;

@@ -1,13 +1,14 @@
-/* transport_out.c: dialled connections. Each has its own zmq_connect under a routing id of its own, ends with
- * its first disconnect, and is dialled again, if at all, by the core. */
+/* transport_out.c: dialled connections. Each has its own zmq_connect under a routing id of its own,
+ * ends with its first disconnect, and is dialled again, if at all, by the core. */
 #include <errno.h>
 #include <stdio.h>
 
 #include "base/bytes.h"
 #include "node/transport_parts.h"
 
-/* 'D' | slot 2 | link 8. Never used twice, since links are not: dialling with an id whose pipe still exists
- * aborts the process (router.cpp:463). Not starting with 00, like those libzmq makes. */
+/* 'D' | slot 2 | link 8. Never used twice, since links are not: dialling with an id whose pipe
+ * still exists aborts the process (router.cpp:463). Not starting with 00, like those libzmq
+ * makes. */
 #define RID_LEN 11
 
 static void make_rid(const struct sl_transport *t, const struct sl_dialled *d, uint8_t rid[RID_LEN])
@@ -45,12 +46,25 @@ static struct sl_dialled *find_dialling(struct sl_transport *t, const struct sl_
     return NULL;
 }
 
+static struct sl_dialled *find_connected(struct sl_transport *t, int fd, const struct sl_addr *addr)
+{
+    for (size_t i = 0; i < t->n_dialled; i++) {
+        struct sl_dialled *d = &t->dialled[i];
+        if ((d->state == SL_DIAL_DIALLING || d->state == SL_DIAL_OPEN ||
+             d->state == SL_DIAL_CLOSING) &&
+            d->fd == fd && sl_addr_eq(&d->addr, addr))
+            return d;
+    }
+    return NULL;
+}
+
 /* A session to this address is there, or was until a moment ago. */
 static bool is_busy(const struct sl_transport *t, const struct sl_addr *addr)
 {
     for (size_t i = 0; i < t->n_dialled; i++) {
         const struct sl_dialled *d = &t->dialled[i];
-        bool over = d->state == SL_DIAL_FREE || (d->state == SL_DIAL_RESTING && t->now >= d->deadline);
+        bool over =
+            d->state == SL_DIAL_FREE || (d->state == SL_DIAL_RESTING && t->now >= d->deadline);
         if (!over && sl_addr_eq(&d->addr, addr))
             return true;
     }
@@ -74,21 +88,35 @@ static void tell(struct sl_transport *t, struct sl_dialled *d, enum sl_tell what
     }
 }
 
-static void rest(struct sl_transport *t, struct sl_dialled *d)
+static void rest(struct sl_transport *t, struct sl_dialled *d, sl_usec span)
 {
     d->state = SL_DIAL_RESTING;
     d->fd = -1;
-    d->deadline = sl_after(t->now, SL_QUARANTINE);
+    d->deadline = sl_after(t->now, span);
 }
 
-/* False when libzmq had ended the session itself. Even a dial that failed keeps its pipe until this. */
-static bool hang_up(struct sl_transport *t, struct sl_dialled *d)
+/* End the session. False when libzmq had done so itself. */
+static bool disconnect(struct sl_transport *t, const struct sl_dialled *d)
 {
     char endpoint[SL_ADDR_TEXT + 8];
     endpoint_of(d, endpoint);
-    bool was_there = zmq_disconnect(t->out, endpoint) == 0;
-    rest(t, d);
-    return was_there;
+    return zmq_disconnect(t->out, endpoint) == 0;
+}
+
+static void hang_up(struct sl_transport *t, struct sl_dialled *d)
+{
+    (void)disconnect(t, d);
+    rest(t, d, SL_QUARANTINE);
+}
+
+/* libzmq's part in the end of a session was to come by now: see sl_dialled_event. */
+static void conclude(struct sl_transport *t, struct sl_dialled *d)
+{
+    bool was_connected = d->fd >= 0;
+    bool was_there = disconnect(t, d);
+    if (!was_connected)
+        tell(t, d, was_there ? SL_TELL_DOWN : SL_TELL_REFUSED);
+    rest(t, d, !was_there ? 0 : was_connected ? SL_LONG_QUARANTINE : SL_QUARANTINE);
 }
 
 void sl_dialled_cut(struct sl_transport *t, sl_link link)
@@ -108,7 +136,7 @@ void sl_dialled_cut(struct sl_transport *t, sl_link link)
         break;
     case SL_DIAL_DIALLING:
     case SL_DIAL_ASKING:
-        (void)hang_up(t, d);
+        hang_up(t, d);
         break;
     case SL_DIAL_FREE:
     case SL_DIAL_CLOSING:
@@ -133,7 +161,7 @@ static void dial(struct sl_transport *t, struct sl_dialled *d)
         zmq_setsockopt(t->out, ZMQ_CONNECT_ROUTING_ID, rid, sizeof rid) < 0 ||
         zmq_connect(t->out, endpoint) < 0) {
         tell(t, d, SL_TELL_DOWN);
-        rest(t, d);
+        rest(t, d, 0);
     }
 }
 
@@ -149,7 +177,8 @@ static struct sl_dialled *free_slot(struct sl_transport *t)
     return t->n_dialled < SL_DIALLED_MAX ? &t->dialled[t->n_dialled++] : resting;
 }
 
-void sl_transport_dial(struct sl_transport *t, sl_usec now, sl_link link, const struct sl_addr *addr)
+void sl_transport_dial(struct sl_transport *t, sl_usec now, sl_link link,
+                       const struct sl_addr *addr)
 {
     t->now = now;
     bool busy = is_busy(t, addr);
@@ -158,10 +187,8 @@ void sl_transport_dial(struct sl_transport *t, sl_usec now, sl_link link, const 
         sl_log(t->log, SL_ERROR, "no slot is left to dial with; the dial is forgotten");
         return;
     }
-    *d = (struct sl_dialled){.fd = -1,
-                             .number = link,
-                             .last_sent = now - SL_LAST_WORDS,
-                             .addr = *addr};
+    *d = (struct sl_dialled){
+        .fd = -1, .number = link, .last_sent = now - SL_LAST_WORDS, .addr = *addr};
     /* One at a time: libzmq's events name nothing but the address before there is a descriptor. */
     if (addr->family == 0 || busy) {
         tell(t, d, SL_TELL_DOWN);
@@ -174,10 +201,13 @@ void sl_transport_dial(struct sl_transport *t, sl_usec now, sl_link link, const 
 
 /* ---- events ----------------------------------------------------------------------------- */
 
-/* Events of a session may still come after it was hung up, and so may libzmq's own command to end the endpoint
- * (with RECONNECT_IVL = -1 it sends itself one after a disconnect), which goes by the address and would
- * end a newer session. So an address rests for SL_QUARANTINE before the next dial, and descriptors are
- * compared where there are any. Should one be late all the same, a dial fails that need not have. */
+/* How a session ends. After a disconnect, and after a dial that was refused
+ * (ZMQ_RECONNECT_STOP_CONN_REFUSED), libzmq ends the endpoint by a command to itself, a moment
+ * after the event; after a dial that failed for any other reason it does nothing, and keeps the
+ * pipe. The event does not say which it was. So after SL_ASK_TIME zmq_disconnect is asked: if there
+ * is no such endpoint any more, a failed dial was refused.
+ * That command goes by the address and would end a newer session to it as well. If it has not been
+ * carried out by then, or if we hung up ourselves, the address rests before it is dialled again. */
 void sl_dialled_event(struct sl_transport *t, const struct sl_monitor_event *e)
 {
     struct sl_dialled *d = find_dialling(t, &e->addr);
@@ -193,22 +223,18 @@ void sl_dialled_event(struct sl_transport *t, const struct sl_monitor_event *e)
             d->deadline = SL_NEVER;
         }
         break;
-    case ZMQ_EVENT_CLOSED:
-        /* The dial failed, and libzmq keeps the reason to itself. But after a refusal, and only then, it
-         * ends the session of its own accord (ZMQ_RECONNECT_STOP_CONN_REFUSED), a moment after this event.
-         * So in SL_ASK_TIME zmq_disconnect is asked whether there still is one. */
+    case ZMQ_EVENT_CLOSED: /* the dial failed */
         if (d != NULL && d->fd < 0) {
             d->state = SL_DIAL_ASKING;
             d->deadline = sl_after(t->now, SL_ASK_TIME);
         }
         break;
     case ZMQ_EVENT_DISCONNECTED:
-        for (size_t i = 0; i < t->n_dialled; i++) {
-            d = &t->dialled[i];
-            if (d->fd == e->value && d->state != SL_DIAL_FREE && sl_addr_eq(&d->addr, &e->addr)) {
-                tell(t, d, SL_TELL_DOWN);
-                (void)hang_up(t, d);
-            }
+        d = find_connected(t, e->value, &e->addr);
+        if (d != NULL) {
+            tell(t, d, SL_TELL_DOWN);
+            d->state = SL_DIAL_ASKING;
+            d->deadline = sl_after(t->now, SL_ASK_TIME);
         }
         break;
     case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL:
@@ -226,16 +252,14 @@ static void time_is_up(struct sl_transport *t, struct sl_dialled *d)
     switch (d->state) {
     case SL_DIAL_DIALLING: /* with no descriptor left, this is all one ever hears of a dial */
         tell(t, d, SL_TELL_DOWN);
-        (void)hang_up(t, d);
+        hang_up(t, d);
         break;
     case SL_DIAL_CLOSING:
-        (void)hang_up(t, d);
+        hang_up(t, d);
         break;
-    case SL_DIAL_ASKING: {
-        bool was_there = hang_up(t, d);
-        tell(t, d, was_there ? SL_TELL_DOWN : SL_TELL_REFUSED);
+    case SL_DIAL_ASKING:
+        conclude(t, d);
         break;
-    }
     case SL_DIAL_RESTING:
         if (d->tell == SL_TELL_NOTHING)
             d->state = SL_DIAL_FREE;
@@ -261,10 +285,9 @@ bool sl_dialled_message(struct sl_transport *t, struct sl_heard *ret)
     struct sl_dialled *d = find_rid(t, zmq_msg_data(&t->rid), zmq_msg_size(&t->rid));
     if (d == NULL || d->number == 0 || d->tell != SL_TELL_NOTHING)
         return false;
-    if (t->multipart) {
-        t->stats.multipart++;
+    if (t->multipart || t->oversized) {
         tell(t, d, SL_TELL_DOWN);
-        (void)hang_up(t, d);
+        hang_up(t, d);
         return false;
     }
     if (d->state == SL_DIAL_DIALLING) { /* its event is on the way */
@@ -304,9 +327,10 @@ bool sl_dialled_send(struct sl_transport *t, sl_link link, struct sl_span bytes)
     d->last_sent = t->now;
     if (sl_transport_put(t->out, rid, sizeof rid, bytes, &error))
         return true;
-    if (error == EHOSTUNREACH && (d->state == SL_DIAL_OPEN || d->state == SL_DIAL_DIALLING)) {
-        tell(t, d, SL_TELL_DOWN); /* libzmq has given the session up */
-        (void)hang_up(t, d);
+    /* libzmq has given the session up. Of one that was not open yet its events tell more. */
+    if (error == EHOSTUNREACH && d->state == SL_DIAL_OPEN) {
+        tell(t, d, SL_TELL_DOWN);
+        hang_up(t, d);
     }
     return false;
 }

@@ -1,5 +1,6 @@
-/* transport_parts.h: the transport from the inside, shared by its three files: transport.c (sockets, the
- * order of things), transport_in.c (accepted connections), transport_out.c (dialled ones). */
+/* transport_parts.h: the transport from the inside, shared by its three files: transport.c
+ * (sockets, the order of things), transport_in.c (accepted connections), transport_out.c (dialled
+ * ones). */
 #ifndef SL_NODE_TRANSPORT_PARTS_H
 #define SL_NODE_TRANSPORT_PARTS_H
 
@@ -8,17 +9,24 @@
 #include "node/transport.h"
 #include "node/zap.h"
 
-#define SL_LOBBY_TIME SL_SEC(2)    /* from accepted to admitted */
-#define SL_LOBBY_PLACES 32         /* first message heard, hello not proven */
-#define SL_HALF_OPEN_MAX 64        /* accepted and not admitted; at the cap the oldest goes */
-#define SL_HALF_OPEN_YOUNG SL_MS(50) /* above half of the cap the oldest goes unless it is younger */
-#define SL_DIAL_TIME SL_SEC(3)     /* from the dial to the end of the handshake */
-#define SL_LAST_WORDS SL_MS(20)    /* a cut waits so long after a send: libzmq cannot flush one link */
-#define SL_ASK_TIME SL_MS(5)       /* see sl_dialled_event: was it refused? */
-#define SL_QUARANTINE SL_MS(100)   /* an address rests between two dials: see sl_dialled_event */
+/* PROTOCOL.md, "A link". Half-open = accepted and not admitted: above half of the cap the oldest is cut
+ * unless it is younger than SL_HALF_OPEN_YOUNG, at the cap whatever its age. */
+#define SL_LOBBY_TIME SL_SEC(2) /* from accepted to admitted */
+#define SL_LOBBY_PLACES 32      /* first message heard, hello not proven */
+#define SL_HALF_OPEN_MAX 64
+#define SL_HALF_OPEN_YOUNG SL_MS(50)
+#define SL_DIAL_TIME SL_SEC(3) /* from the dial to the end of the handshake */
+/* A cut waits so long after a send: libzmq cannot flush one link. */
+#define SL_LAST_WORDS SL_MS(20)
+/* See sl_dialled_event. */
+#define SL_ASK_TIME SL_MS(5)
+#define SL_QUARANTINE SL_MS(100)
+#define SL_LONG_QUARANTINE SL_SEC(1)
 
 #define SL_ACCEPTED_MAX (SL_LINKS_MAX + 2 * SL_HALF_OPEN_MAX)
 #define SL_DIALLED_MAX (SL_LINKS_MAX + 64) /* some rest */
+
+#define SL_RID_LEN 5 /* of the routing ids libzmq makes: 00 | counter 4 */
 
 enum sl_accepted_state {
     SL_ACC_FREE,
@@ -30,13 +38,13 @@ enum sl_accepted_state {
 
 struct sl_accepted {
     enum sl_accepted_state state;
-    int fd;          /* libzmq's, as ACCEPTED named it; -1 once DISCONNECTED was read */
-    bool tell;       /* the core is still to hear that it is down */
-    uint32_t rid;    /* of the routing id that libzmq made: 00 | rid */
-    uint64_t handshake; /* its messages bear this number; 0 = none came yet */
-    sl_link number;  /* 0 = the core does not know it, or no longer */
+    int fd;                   /* libzmq's, as ACCEPTED named it; -1 once DISCONNECTED was read */
+    bool tell;                /* the core is still to hear that it is down */
+    uint32_t rid;             /* of the routing id that libzmq made: 00 | rid */
+    uint64_t handshake;       /* its messages bear this number; 0 = none came yet */
+    sl_link number;           /* 0 = the core does not know it, or no longer */
     uint64_t first_handshake; /* what bears a smaller number is of an earlier connection */
-    uint64_t turn;   /* in which it entered the lobby */
+    uint64_t turn;            /* in which it entered the lobby */
     sl_usec deadline;
     sl_usec last_sent;
     struct sl_addr peer; /* family 0 = it had gone before we looked */
@@ -47,7 +55,7 @@ enum sl_dialled_state {
     SL_DIAL_DIALLING,
     SL_DIAL_OPEN,
     SL_DIAL_CLOSING, /* cut, after its last words */
-    SL_DIAL_ASKING,  /* failed; soon known whether it was refused */
+    SL_DIAL_ASKING,  /* failed or lost; libzmq is given the time to do its part */
     SL_DIAL_RESTING  /* over; the address is not dialled again yet */
 };
 
@@ -74,20 +82,21 @@ struct sl_transport {
     struct sl_transport_stats stats;
 
     struct sl_accepted accepted[SL_ACCEPTED_MAX];
-    size_t n_accepted; /* slots ever used */
+    size_t n_accepted;  /* slots ever used */
     uint64_t n_numbers; /* given to accepted links */
+    uint32_t first_rid; /* libzmq's counter when the listener was opened */
     struct sl_dialled dialled[SL_DIALLED_MAX];
     size_t n_dialled;
 
-    sl_usec now;        /* as the owner last said */
+    sl_usec now; /* as the owner last said */
     uint64_t turn;
-    unsigned n_tell;    /* links with something to tell */
-    unsigned held_back; /* messages passed on since there is */
-    unsigned undrained; /* calls of sl_transport_next since the monitors were drained */
-    bool in_turn;       /* the accepting socket is read next */
-    sl_link announced;  /* ACCEPT was told, and its first message is in `body` */
-    zmq_msg_t rid, body; /* the message in hand */
-    bool multipart;
+    unsigned n_tell;           /* links with something to tell */
+    unsigned held_back;        /* messages passed on since there is */
+    unsigned undrained;        /* calls of sl_transport_next since the monitors were drained */
+    bool in_turn;              /* the accepting socket is read next */
+    sl_link announced;         /* ACCEPT was told, and its first message is in `body` */
+    zmq_msg_t rid, body;       /* the message in hand */
+    bool multipart, oversized; /* of it: reasons to cut */
 };
 
 /* Of a message in hand: true when *ret has something to tell. */
@@ -104,7 +113,8 @@ void sl_dialled_turn(struct sl_transport *t);
 bool sl_accepted_tell(struct sl_transport *t, struct sl_heard *ret);
 bool sl_dialled_tell(struct sl_transport *t, struct sl_heard *ret);
 
-/* No place in the lobby, and whoever is in it has only just come: first let the core look at them. */
+/* No place in the lobby, and whoever is in it has only just come: first let the core look at
+ * them. */
 bool sl_accepted_lobby_busy(const struct sl_transport *t);
 bool sl_accepted_knows(const struct sl_transport *t, sl_link link);
 

@@ -39,8 +39,7 @@ static bool skip(const struct sl_events *e, uint64_t *cursor, const char *servic
 {
     if (fell_behind(e, *cursor))
         return true;
-    while (*cursor + 1 < e->next_seq &&
-           !matches(&e->ring[(*cursor + 1) % SL_EVENTS_KEPT], service))
+    while (*cursor + 1 < e->next_seq && !matches(&e->ring[(*cursor + 1) % SL_EVENTS_KEPT], service))
         ++*cursor;
     return *cursor + 1 < e->next_seq;
 }
@@ -52,9 +51,8 @@ static bool next(const struct sl_events *e, uint64_t *cursor, const char *servic
         return false;
     if (fell_behind(e, *cursor)) {
         *cursor = e->next_seq - 1; /* whoever lists again now has all of it */
-        *ret = (starling_event){.seq = *cursor,
-                                .wall_ms = sl_wall_us() / 1000,
-                                .type = STARLING_RESYNC};
+        *ret = (starling_event){
+            .seq = *cursor, .wall_ms = sl_wall_us() / 1000, .type = STARLING_RESYNC};
         return true;
     }
     ++*cursor;

@@ -1,9 +1,10 @@
 /* zap.c: answer libzmq's questions about who connects.
  *
- * Everybody who holds the door is let in here, and no further than the lobby: who it is, its hello has to
- * prove. What the answer is for is the user id that libzmq then puts on each message of that connection:
- * the peer's CURVE key, which the hello's signature must cover, and the number of the handshake, by which
- * a message is told from one of an earlier connection that had the same descriptor. */
+ * Everybody who holds the door is let in here, and no further than the lobby: who it is, its hello
+ * has to prove. What the answer is for is the user id that libzmq then puts on each message of that
+ * connection: the peer's CURVE key, which the hello's signature must cover, and the number of the
+ * handshake, by which a message is told from one of an earlier connection that had the same
+ * descriptor. */
 #include "node/zap.h"
 
 #include <errno.h>
@@ -42,7 +43,8 @@ void sl_zap_close(struct sl_zap *z)
 static bool frame_is(const zmq_msg_t *frame, const char *text)
 {
     size_t len = strlen(text);
-    return zmq_msg_size(frame) == len && memcmp(zmq_msg_data((zmq_msg_t *)(uintptr_t)frame), text, len) == 0;
+    return zmq_msg_size(frame) == len &&
+           memcmp(zmq_msg_data((zmq_msg_t *)(uintptr_t)frame), text, len) == 0;
 }
 
 static void note_frame(struct sl_zap *z, unsigned i, zmq_msg_t *frame)

@@ -1,5 +1,6 @@
-/* zap.h: the ZAP handler (RFC 27) of one ZeroMQ context: who may finish a CURVE handshake with our listener,
- * and under which name its messages then arrive. Served by the owner of the sockets; no thread of its own. */
+/* zap.h: the ZAP handler (RFC 27) of one ZeroMQ context: who may finish a CURVE handshake with our
+ * listener, and under which name its messages then arrive. Served by the owner of the sockets; no
+ * thread of its own. */
 #ifndef SL_NODE_ZAP_H
 #define SL_NODE_ZAP_H
 
@@ -10,12 +11,12 @@ struct sl_zap {
     uint64_t handshakes; /* answered so far; the next one gets this number */
     char request_id[64]; /* of the request in hand */
     size_t request_id_len;
-    bool sound;          /* it is a CURVE request with a key */
+    bool sound; /* it is a CURVE request with a key */
     uint8_t key[SL_KEY_LEN];
 };
 
-/* Bind. Before the first bind of any other socket in this context: libzmq lets everybody in while there is
- * no handler (and ZMQ_ZAP_ENFORCE_DOMAIN is off). 0 or STARLING_EIO. */
+/* Bind. Before the first bind of any other socket in this context: libzmq lets everybody in while
+ * there is no handler (and ZMQ_ZAP_ENFORCE_DOMAIN is off). 0 or STARLING_EIO. */
 int sl_zap_open(struct sl_zap *z, void *zmq_context) SL_MUST_USE;
 void sl_zap_close(struct sl_zap *z);
 
@@ -24,6 +25,8 @@ bool sl_zap_receive(struct sl_zap *z) SL_MUST_USE;
 /* Answer it: true when it was let in. */
 bool sl_zap_answer(struct sl_zap *z);
 
-/* A message's User-Id, as sl_zap_answer set it: the peer's CURVE key and the number of its handshake. */
-bool sl_zap_read_user_id(const char *text, uint8_t ret_key[SL_KEY_LEN], uint64_t *ret_handshake) SL_MUST_USE;
+/* A message's User-Id, as sl_zap_answer set it: the peer's CURVE key and the number of its
+ * handshake. */
+bool sl_zap_read_user_id(const char *text, uint8_t ret_key[SL_KEY_LEN], uint64_t *ret_handshake)
+    SL_MUST_USE;
 #endif

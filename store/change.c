@@ -1,9 +1,9 @@
 /* change.c: what watchers are still to be told, a bounded ring.
  * An entry is a few words and a reference to what it is about; texts are made when it is taken. */
+#include "store/inside.h"
+
 #include <assert.h>
 #include <stdio.h>
-
-#include "store/inside.h"
 
 #include "base/bytes.h"
 

@@ -20,7 +20,7 @@ struct sl_blob {
 struct sl_member {
     struct sl_id id;
     struct sl_seen *now;      /* NULL: forgotten, goes with the next publish */
-    struct sl_blob record;    /* well-formed sections */
+    struct sl_blob record;    /* sections, as they came */
     struct sl_blob vitals;    /* likewise */
     struct sl_seen *told;     /* as published; NULL: nothing yet */
     struct sl_offer **offers; /* as published, by (tenant, name) */

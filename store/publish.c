@@ -5,10 +5,11 @@
  * cannot fail. Only what touched members offer, or offered, is rebuilt: their instances old and new
  * are the edits, and a new roster is the old one with the edits of its service merged in, both
  * being in order. */
+#include "store/inside.h"
+
 #include <assert.h>
 #include <stdlib.h>
 
-#include "store/inside.h"
 #include "store/section.h"
 
 /* What becomes of one instance; `was` NULL: new, `is` NULL: gone. */
@@ -55,7 +56,7 @@ static struct sl_offer *published_offer(const struct sl_member *m, const struct 
     return NULL;
 }
 
-/* How many services the record names without fault. */
+/* How many services the record names without fault; none when it is malformed. */
 static uint32_t count_services(const struct sl_member *m)
 {
     struct sl_sections it;
@@ -65,7 +66,7 @@ static uint32_t count_services(const struct sl_member *m)
     sl_sections_begin(&it, sl_span_of(m->record.p, m->record.len));
     while ((r = sl_sections_next(&it, &service)) != 0)
         n += r > 0;
-    return n;
+    return sl_sections_ok(&it) ? n : 0;
 }
 
 /* Fill made[n] with the instances that the record names. 0 or ENOMEM. */

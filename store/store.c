@@ -1,12 +1,12 @@
 /* store.c: the owner's side: take in members and what they said, look inside.
  * Feeding keeps the newest words as they came and notes whose they are; what they mean for services
  * is worked out by publish.c from these alone, so that the order of arrival cannot matter. */
+#include "store/inside.h"
+
 #include <assert.h>
 
-#include "store/inside.h"
-#include "store/section.h"
-
 #include "base/bytes.h"
+#include "store/section.h"
 
 /* ---- tables --------------------------------------------------------------------------------- */
 
@@ -182,10 +182,35 @@ int sl_store_member(struct sl_store *s, const struct sl_store_member *info)
     return 0;
 }
 
-/* Replace *blob, when it differs, by a copy. 0 or ENOMEM. */
-static int set_blob(struct sl_store *s, struct sl_member *m, struct sl_blob *blob,
-                    struct sl_span bytes)
+/* What is wrong in a record section: entries with a fault, or the whole for one. */
+static size_t record_faults(struct sl_span sections)
 {
+    struct sl_sections it;
+    struct sl_service service;
+    size_t n = 0;
+    int r;
+    sl_sections_begin(&it, sections);
+    while ((r = sl_sections_next(&it, &service)) != 0)
+        n += r < 0;
+    return sl_sections_ok(&it) ? n : 1;
+}
+
+static size_t vitals_faults(struct sl_span sections)
+{
+    struct sl_service_vitals vitals[SL_SERVICES_MAX];
+    size_t n, n_refused;
+    return sl_sections_read_vitals(sections, vitals, &n, &n_refused) ? n_refused : 1;
+}
+
+/* Keep a copy of what the member says now, as it came: publish.c makes of malformed bytes what it
+ * makes of none. What was said before goes with them, since nodes that never heard it must come to
+ * the same registry. The same words again are nothing new. 0 or ENOMEM. */
+static int take_words(struct sl_store *s, struct sl_member *m, struct sl_blob *blob, size_t max,
+                      struct sl_span bytes, size_t (*faults)(struct sl_span))
+{
+    bool too_long = bytes.len > max;
+    if (too_long)
+        bytes.len = 0;
     if (blob->len == bytes.len && (bytes.len == 0 || memcmp(blob->p, bytes.p, bytes.len) == 0))
         return 0;
     uint8_t *copy = NULL;
@@ -197,33 +222,9 @@ static int set_blob(struct sl_store *s, struct sl_member *m, struct sl_blob *blo
     }
     free_blob(s, blob);
     *blob = (struct sl_blob){.p = copy, .len = bytes.len};
+    s->sections_refused += too_long ? 1 : faults(bytes);
     touch(s, m);
     return 0;
-}
-
-/* Well-formed as a whole? *ret_refused counts entries with a fault, or the whole for one. */
-static bool check_record(struct sl_span sections, size_t *ret_refused)
-{
-    struct sl_sections it;
-    struct sl_service service;
-    size_t refused = 0;
-    int r = 0;
-    sl_sections_begin(&it, sections);
-    while ((r = sl_sections_next(&it, &service)) != 0)
-        refused += r < 0;
-    bool ok = sections.len <= SL_RECORD_MAX && sl_sections_ok(&it);
-    *ret_refused = ok ? refused : 1;
-    return ok;
-}
-
-static bool check_vitals(struct sl_span sections, size_t *ret_refused)
-{
-    struct sl_service_vitals vitals[SL_SERVICES_MAX];
-    size_t n, refused;
-    bool ok =
-        sections.len <= SL_VITALS_MAX && sl_sections_read_vitals(sections, vitals, &n, &refused);
-    *ret_refused = ok ? refused : 1;
-    return ok;
 }
 
 int sl_store_record(struct sl_store *s, const struct sl_id *id, struct sl_span sections)
@@ -231,15 +232,7 @@ int sl_store_record(struct sl_store *s, const struct sl_id *id, struct sl_span s
     struct sl_member *m = find_member(s, id);
     if (!m || !m->now)
         return STARLING_ENOENT;
-    size_t refused;
-    /* A malformed section leaves nothing, not what was there before: nodes that never saw the
-     * earlier record must come to the same registry. */
-    if (!check_record(sections, &refused))
-        sections = sl_span_of(NULL, 0);
-    int r = set_blob(s, m, &m->record, sections);
-    if (r == 0)
-        s->sections_refused += refused;
-    return r;
+    return take_words(s, m, &m->record, SL_RECORD_MAX, sections, record_faults);
 }
 
 int sl_store_vitals(struct sl_store *s, const struct sl_id *id, struct sl_span sections)
@@ -247,13 +240,7 @@ int sl_store_vitals(struct sl_store *s, const struct sl_id *id, struct sl_span s
     struct sl_member *m = find_member(s, id);
     if (!m || !m->now)
         return STARLING_ENOENT;
-    size_t refused;
-    if (!check_vitals(sections, &refused))
-        sections = sl_span_of(NULL, 0);
-    int r = set_blob(s, m, &m->vitals, sections);
-    if (r == 0)
-        s->sections_refused += refused;
-    return r;
+    return take_words(s, m, &m->vitals, SL_VITALS_MAX, sections, vitals_faults);
 }
 
 void sl_store_forget(struct sl_store *s, const struct sl_id *id)

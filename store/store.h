@@ -80,9 +80,9 @@ void sl_store_free(struct sl_store *s);
 /* A member appeared or changed (status, name, address). 0, ENOMEM, ELIMIT (SL_MEMBERS_MAX are
  * known). */
 int sl_store_member(struct sl_store *s, const struct sl_store_member *m) SL_MUST_USE;
-/* Its record's service sections: what cannot be read is ignored and counted, a bad service alone, a
- * malformed section as a whole (then the member offers nothing). 0, ENOMEM (then nothing changed),
- * ENOENT without sl_store_member before it. */
+/* Its record's service sections: what cannot be read is ignored and counted once, a bad service
+ * alone, a malformed section as a whole (then the member offers nothing). 0, ENOMEM (then nothing
+ * changed), ENOENT without sl_store_member before it. */
 int sl_store_record(struct sl_store *s, const struct sl_id *id, struct sl_span sections)
     SL_MUST_USE;
 /* Its vitals' service sections, likewise. May arrive before the record. */

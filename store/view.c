@@ -1,9 +1,9 @@
 /* view.c: reading from any thread, and the views that readers hold.
  * A reader is inside an epoch (epoch.h) from the load of the pointer to its last look at the
  * roster, and copies what it wants; no pointer into the store leaves a call. */
-#include <assert.h>
-
 #include "store/inside.h"
+
+#include <assert.h>
 
 #include "base/bytes.h"
 

@@ -39,7 +39,8 @@
 #define refuses(code, call)                                                                        \
     do {                                                                                           \
         int r_ = (call);                                                                           \
-        ck_assert_msg(r_ == (code), "%s: %d (%s), not %s", #call, r_, starling_error_text(), #code);  \
+        ck_assert_msg(r_ == (code), "%s: %d (%s), not %s", #call, r_, starling_error_text(),       \
+                      #code);                                                                      \
         ck_assert_msg(starling_error_text()[0] != '\0', "%s says nothing", #call);                 \
     } while (0)
 
@@ -58,9 +59,9 @@ static inline void breathe(void)
 
 static inline void flock_begin(struct flock_of *f)
 {
-    static const char *const variables[] = {
-        "FLOCK",     "NAME",        "LISTEN",     "ADVERTISE",   "SEEDS", "ZONE",
-        "STATE_DIR", "RUNTIME_DIR", "CONFIG_DIR", "CREDENTIALS"}; /* LOG stays: it helps */
+    static const char *const variables[] = {"FLOCK",      "NAME",       "LISTEN",    "ADVERTISE",
+                                            "SEEDS",      "ZONE",       "STATE_DIR", "RUNTIME_DIR",
+                                            "CONFIG_DIR", "CREDENTIALS"}; /* LOG stays: it helps */
     char name[64];
     memset(f, 0, sizeof *f);
     for (size_t i = 0; i < sizeof variables / sizeof variables[0]; i++) {

@@ -153,7 +153,7 @@ START_TEST(threads_pick_whole_instances_while_services_come_and_go)
         reader[i] = (struct reader){.view = view, .stop = &stop};
         ck_assert_int_eq(pthread_create(&reader[i].thread, NULL, read_on, &reader[i]), 0);
     }
-    for (int i = 0; i < 8; i++) {
+    for (int i = 0; i < 5; i++) {
         starling_registration *reg = offer(node, "comes-and-goes", 4242);
         until(pick_says(view) == 0);
         starling_deregister(reg);

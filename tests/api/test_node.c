@@ -40,6 +40,7 @@ START_TEST(a_node_knows_its_name_id_and_address)
     starling_member self;
     size_t n;
     must(starling_members(node, 1, &self, &n));
+    ck_assert_str_eq(starling_node_flock(node), "test");
     ck_assert_str_eq(starling_node_name(node), "n0");
     ck_assert_str_eq(starling_node_id(node), self.id);
     ck_assert_str_eq(starling_node_address(node), self.address);

@@ -1,4 +1,5 @@
-/* test_offer.c: what one node offers another can pick, and what it says of it is believed at once. */
+/* test_offer.c: what one node offers another can pick, and what it says of it is believed at
+ * once. */
 #include "flock.h"
 
 static struct flock_of f;

@@ -30,9 +30,13 @@ defined()
 variables()
 {
     $NM -f sysv --defined-only "$1" |
-        awk -F'|' '{ gsub(/ /, "", $7); if ($7 ~ /^(\.bss|\.data|COMMON|\*COM\*)/ &&
-            $7 !~ /^\.data\.rel\.ro/) print $1 "in " $7 }'
+        awk -F'|' '{ gsub(/ /, "");  if ($7 ~ /^(\.bss|\.data|COMMON|\*COM\*)/ &&
+            $7 !~ /^\.data\.rel\.ro/) print $1, "in", $7 }'
 }
+
+# The one exception, by name: store/epoch.c deals out readers' slots to the threads of the process, which
+# decides who shares a cache line and nothing else.
+stateful="threads_seen"
 
 # check_room ROOM BELOW...: undefined symbols of ROOM, less its own, those of BELOW and the pure ones.
 check_room()
@@ -62,7 +66,8 @@ check_room()
     if undefined "$archive" | grep -Eq "$instruments"; then
         skip "$room: it keeps no state of its own" "instrumented objects have counters"
     else
-        report "$room: it keeps no state of its own" "$(variables "$archive")"
+        report "$room: it keeps no state of its own" "$(variables "$archive" |
+            grep -Ev "^($stateful) ")"
     fi
 }
 

@@ -127,16 +127,8 @@ static void plan_tick(struct sim_world *w, size_t node)
     if (deadline == SL_NEVER)
         return;
     sl_usec at = deadline - n->mono;
-    if (at <= w->now) {
-        at = w->now;
-        n->spins = n->spin_at == w->now ? n->spins + 1 : 0;
-        n->spin_at = w->now;
-        if (n->spins > SPINS_MAX) {
-            sim_violation(w, "node %zu wants to be called again and again at one instant", node);
-            n->spins = 0;
-            at += SL_MS(1);
-        }
-    }
+    if (at <= w->now)
+        at = n->spins > SPINS_MAX ? w->now + SL_MS(1) : w->now;
     /* A timer that is early does no harm: it looks again when it is there. */
     if (n->timer_at <= at)
         return;
@@ -224,6 +216,10 @@ static void hear_of_link(struct sim_world *w, size_t node, struct sim_item *item
 static void tick(struct sim_world *w, size_t node)
 {
     struct sim_node *n = &w->nodes[node];
+    n->spins = n->spin_at == w->now ? n->spins + 1 : 0;
+    n->spin_at = w->now;
+    if (n->spins == SPINS_MAX)
+        sim_violation(w, "node %zu wants to be called again and again at one instant", node);
     sim_trace(w, node, 0, 0);
     sl_gossip_tick(n->core, sim_mono(w, n));
 }
@@ -371,9 +367,7 @@ static uint64_t new_epoch(struct sim_world *w, size_t node)
 {
     struct sim_node *n = &w->nodes[node];
     int64_t ms = SIM_WALL_S * 1000 + (w->now + n->skew) / 1000;
-    uint64_t epoch = (uint64_t)ms << 16 | sl_rand_below(&n->rand, 65536);
-    sim_self(w, node)->last = epoch;
-    return epoch;
+    return (uint64_t)ms << 16 | sl_rand_below(&n->rand, 65536);
 }
 
 static void plant_seeds(struct sim_world *w, size_t node, unsigned flags)

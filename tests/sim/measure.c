@@ -13,18 +13,20 @@
 static size_t bucket_of(uint64_t v)
 {
     unsigned shift = 0;
-    while (v >> shift >= 128)
+    if (v < SIM_HIST_FINE)
+        return v;
+    while (v >> shift >= 2 * SIM_HIST_FINE)
         shift++;
-    size_t i = v < 64 ? v : 64 * (size_t)(shift + 1) + (v >> shift) - 64;
+    size_t i = SIM_HIST_FINE * (size_t)(shift + 1) + (v >> shift) - SIM_HIST_FINE;
     return i < SIM_HIST_BUCKETS ? i : SIM_HIST_BUCKETS - 1;
 }
 
 static sl_usec bucket_top(size_t i)
 {
-    if (i < 64)
+    if (i < SIM_HIST_FINE)
         return (sl_usec)i;
-    unsigned shift = (unsigned)(i / 64 - 1);
-    return (sl_usec)(((uint64_t)(i % 64 + 64 + 1) << shift) - 1);
+    size_t shift = i / SIM_HIST_FINE - 1;
+    return (sl_usec)(((uint64_t)(i % SIM_HIST_FINE + SIM_HIST_FINE + 1) << shift) - 1);
 }
 
 void sim_hist_add(struct sim_hist *h, sl_usec v)
@@ -229,7 +231,7 @@ void sim_measure_status(struct sim_world *w, size_t observer, const struct sl_id
     if (status != SL_DOWN && status != SL_LEFT)
         return;
     struct sim_death *d = m->deaths[subject];
-    if (d && &w->identities[d->identity] == who && sim_set_has(&d->waiting, observer)) {
+    if (d && w->identities[d->identity] == who && sim_set_has(&d->waiting, observer)) {
         sim_set_drop(&d->waiting, observer);
         d->n_waiting--;
         sim_hist_add(&m->detect, w->now - d->at);
@@ -249,13 +251,12 @@ static void check_version(struct sim_world *w, size_t observer, const struct sl_
     if (w->pairs == NULL || who == NULL || f->kind < SL_RECORD || f->kind > SL_VITALS)
         return;
     size_t i = (observer * w->n + who->node) * 2 + f->kind - 1;
-    uint32_t identity = (uint32_t)(who - w->identities);
-    if (w->pair_identity[i] == identity + 1 && sl_version_cmp(f->version, w->pairs[i]) < 0)
+    if (w->pair_identity[i] == who->number + 1 && sl_version_cmp(f->version, w->pairs[i]) < 0)
         sim_violation(w, "node %zu went back from (%llu, %llu) to (%llu, %llu) of node %u", observer,
                       (unsigned long long)w->pairs[i].epoch, (unsigned long long)w->pairs[i].seq,
                       (unsigned long long)f->version.epoch, (unsigned long long)f->version.seq,
                       who->node);
-    w->pair_identity[i] = identity + 1;
+    w->pair_identity[i] = who->number + 1;
     w->pairs[i] = f->version;
 }
 

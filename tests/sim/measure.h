@@ -8,8 +8,9 @@
 
 struct sim_world;
 
-/* Log-linear: exact up to 64 us, within 1.6 % above; constant memory, however many samples. */
-#define SIM_HIST_BUCKETS (64 * 40)
+/* Log-linear: exact below 512 us, within 0.2 % above; constant memory, however many samples. */
+#define SIM_HIST_FINE 512 /* buckets an octave */
+#define SIM_HIST_BUCKETS (SIM_HIST_FINE * 32)
 struct sim_hist {
     uint64_t bucket[SIM_HIST_BUCKETS];
     uint64_t n;

@@ -87,13 +87,13 @@ bool sim_host_up(const struct sim_world *w, size_t node)
 static const struct sl_id *id_at(void *context, uint32_t index)
 {
     const struct sim_world *w = context;
-    return &w->identities[index].id;
+    return &w->identities[index]->id;
 }
 
 struct sim_identity *sim_identity_of(const struct sim_world *w, const struct sl_id *id)
 {
     uint32_t index = sl_idmap_find(&w->by_id, id);
-    return index == SL_IDMAP_NONE ? NULL : &w->identities[index];
+    return index == SL_IDMAP_NONE ? NULL : w->identities[index];
 }
 
 static bool certify(struct sim_world *w, struct sim_identity *self)
@@ -102,7 +102,7 @@ static bool certify(struct sim_world *w, struct sim_identity *self)
     struct sl_cert cert = {.not_before = SIM_WALL_S - 86400, .not_after = SIM_WALL_S + 3650 * INT64_C(86400)};
     struct sl_span key = sl_span_of(w->authority.public_key, SL_KEY_LEN);
     port.hash(port.context, cert.issuer, sizeof cert.issuer, NULL, 0, &key, 1);
-    sl_put64(cert.serial, sim_seed(w->seed, "serial", w->n_identities));
+    sl_put64(cert.serial, sim_seed(w->seed, "serial", self->number));
     memcpy(cert.flock, w->bundle.flock, sizeof cert.flock);
     memcpy(cert.key, self->signer.public_key, sizeof cert.key);
     snprintf(cert.name, sizeof cert.name, "node-%u", self->node);
@@ -124,15 +124,16 @@ static bool identity_new(struct sim_world *w, size_t node)
         w->cap_identities = w->cap_identities ? 2 * w->cap_identities : 64;
         w->identities = sim_resize(w->identities, w->cap_identities * sizeof *w->identities);
     }
-    struct sim_identity *self = &w->identities[w->n_identities];
-    memset(self, 0, sizeof *self);
+    struct sim_identity *self = sim_zero(sizeof *self);
     self->node = (uint32_t)node;
+    self->number = (uint32_t)w->n_identities;
+    w->identities[w->n_identities++] = self;
     struct sl_rand r;
-    sl_rand_seed(&r, sim_seed(w->seed, "identity", w->n_identities));
+    sl_rand_seed(&r, sim_seed(w->seed, "identity", self->number));
     sim_signer_init(&self->signer, w->real_crypto, &w->crypto_count, &r);
-    if (!certify(w, self) || sl_idmap_add(&w->by_id, &self->id, (uint32_t)w->n_identities) < 0)
+    if (!certify(w, self) || sl_idmap_add(&w->by_id, &self->id, self->number) < 0)
         return false;
-    w->nodes[node].identity = (uint32_t)w->n_identities++;
+    w->nodes[node].identity = self->number;
     return true;
 }
 
@@ -246,6 +247,8 @@ void sim_world_fini(struct sim_world *w)
     sl_idmap_fini(&w->by_id);
     for (size_t i = 0; i < SL_COUNT(w->violations); i++)
         free(w->violations[i]);
+    for (size_t i = 0; i < w->n_identities; i++)
+        free(w->identities[i]);
     free(w->identities);
     free(w->nodes);
     free(w->pairs);
@@ -279,7 +282,6 @@ void sim_start(struct sim_world *w, size_t node, unsigned flags)
     }
     sim_measure_back(w, node);
     n->process++;
-    sim_self(w, node)->left = false;
     bool was_off = n->life == SIM_OFF;
     set_life(w, node, SIM_RUNNING);
     if (!sim_core_start(w, node, flags)) {
@@ -390,7 +392,6 @@ void sim_leave(struct sim_world *w, size_t node)
     sim_say(w, "node %zu leaves", node);
     sim_measure_death(w, node);
     n->leaving = true;
-    sim_self(w, node)->left = true;
     sim_measure_changed(w);
     sim_trace(w, node, 12, 0);
     sim_at(w, w->now + LEAVE_MAX, SIM_LEAVE_OVER, node, n->process, NULL);

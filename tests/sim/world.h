@@ -61,9 +61,7 @@ struct sim_identity {
     struct sim_signer signer;
     uint8_t cert[SL_CERT_MAX];
     uint16_t cert_len;
-    uint32_t node;
-    bool left;     /* said goodbye in its last life */
-    uint64_t last; /* epoch of its last process */
+    uint32_t node, number;
 };
 
 /* Something that reaches a process, in the order in which its kernel saw it. */
@@ -133,7 +131,7 @@ struct sim_world {
     bool real_crypto, verbose;
     size_t n;
     struct sim_node *nodes;
-    struct sim_identity *identities;
+    struct sim_identity **identities; /* they stay where they are: cores sign through them */
     size_t n_identities, cap_identities;
     struct sl_idmap by_id;
     struct sim_account own_account; /* for by_id */
@@ -185,7 +183,7 @@ bool sim_host_up(const struct sim_world *w, size_t node);
 struct sim_identity *sim_identity_of(const struct sim_world *w, const struct sl_id *id);
 static inline struct sim_identity *sim_self(const struct sim_world *w, size_t node)
 {
-    return &w->identities[w->nodes[node].identity];
+    return w->identities[w->nodes[node].identity];
 }
 
 /* Lives. Each does nothing where it makes no sense (killing the dead). */

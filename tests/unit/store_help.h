@@ -1,5 +1,5 @@
-/* store_help.h: a small world for the tests of store/: memory that can fail and is accounted for, and
- * members that speak through real section bytes. */
+/* store_help.h: a small world for the tests of store/: memory that can fail and is accounted for,
+ * and members that speak through real section bytes. */
 #ifndef SL_TESTS_STORE_HELP_H
 #define SL_TESTS_STORE_HELP_H
 
@@ -24,7 +24,8 @@ static inline void *memory_resize(void *context, void *ptr, size_t old_size, siz
     struct memory *m = context;
     if (new_size > 0 && ++m->n_calls == m->fail_at)
         return NULL;
-    ck_assert_msg(m->bytes >= (ptr ? old_size : 0), "more was freed than allocated");
+    if (m->bytes < (ptr ? old_size : 0))
+        ck_abort_msg("more was freed than allocated");
     m->bytes -= ptr ? old_size : 0;
     m->bytes += new_size;
     if (new_size == 0) {
@@ -32,7 +33,8 @@ static inline void *memory_resize(void *context, void *ptr, size_t old_size, siz
         return NULL;
     }
     void *p = realloc(ptr, new_size);
-    ck_assert_ptr_nonnull(p);
+    if (!p)
+        ck_abort_msg("this machine has no memory left");
     return p;
 }
 
@@ -139,10 +141,19 @@ static inline struct sl_view *open_view(struct sl_store *s, const char *name)
     return v;
 }
 
-/* Numbers of the members in what pick and list fill in. */
+/* The number of the member in what pick and list fill in. */
 static inline unsigned number_of(const struct starling_instance *who)
 {
     return (unsigned)strtoul(who->node + 1, NULL, 10);
+}
+
+static inline int pick(struct sl_view *v, struct sl_rand *r, unsigned *ret_number)
+{
+    struct starling_instance who;
+    int result = sl_view_pick(v, r, &who);
+    if (result == 0)
+        *ret_number = number_of(&who);
+    return result;
 }
 
 static inline int run(Suite *suite)

@@ -20,9 +20,15 @@ START_TEST(a_word_is_a_command)
     static const struct {
         const char *line;
         enum sl_request_cmd cmd;
-    } cases[] = {{"help", SL_ASK_HELP},     {"version", SL_ASK_VERSION}, {"members", SL_ASK_MEMBERS},
-                 {"info", SL_ASK_INFO},     {"watch", SL_ASK_WATCH},     {"services", SL_ASK_SERVICES},
-                 {"drain", SL_ASK_DRAIN},   {"leave", SL_ASK_LEAVE},     {" members \t\r", SL_ASK_MEMBERS},
+    } cases[] = {{"help", SL_ASK_HELP},
+                 {"version", SL_ASK_VERSION},
+                 {"members", SL_ASK_MEMBERS},
+                 {"info", SL_ASK_INFO},
+                 {"watch", SL_ASK_WATCH},
+                 {"services", SL_ASK_SERVICES},
+                 {"drain", SL_ASK_DRAIN},
+                 {"leave", SL_ASK_LEAVE},
+                 {" members \t\r", SL_ASK_MEMBERS},
                  {"{\"cmd\":\"members\"}", SL_ASK_MEMBERS}};
     for (size_t i = 0; i < SL_COUNT(cases); i++) {
         ck_assert_msg(parse(cases[i].line) == 0, "%s: %s", cases[i].line, error);
@@ -33,9 +39,9 @@ START_TEST(a_word_is_a_command)
 }
 END_TEST
 
-static const char *const picks[] = {
-    "pick users t1", "{\"cmd\":\"pick\",\"service\":\"users\",\"tenant\":\"t1\"}",
-    "{\"tenant\":\"t1\",\"service\":\"users\",\"cmd\":\"pick\"}\r"};
+static const char *const picks[] = {"pick users t1",
+                                    "{\"cmd\":\"pick\",\"service\":\"users\",\"tenant\":\"t1\"}",
+                                    "{\"tenant\":\"t1\",\"service\":\"users\",\"cmd\":\"pick\"}\r"};
 START_TEST(words_and_json_mean_the_same)
 {
     ck_assert_msg(parse(picks[_i]) == 0, "%s: %s", picks[_i], error);

@@ -93,7 +93,8 @@ START_TEST(what_does_not_answer_in_time_is_silent)
     /* A listener whose backlog is full drops what comes. */
     struct sl_addr addr;
     int fd = bound(true, &addr), fill[4];
-    struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(addr.port),
+    struct sockaddr_in in = {.sin_family = AF_INET,
+                             .sin_port = htons(addr.port),
                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     ck_assert_int_eq(listen(fd, 0), 0);
     for (size_t i = 0; i < SL_COUNT(fill); i++) {

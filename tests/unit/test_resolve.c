@@ -1,6 +1,6 @@
 /* test_resolve.c: numbers at once, names without waiting, and again for ever.
- * No name server is asked: "localhost" is in the hosts file or built in, and "x.invalid" may or may not
- * be answered by whoever is there (RFC 6761), but never with an address. */
+ * No name server is asked: "localhost" is in the hosts file or built in, and "x.invalid" may or
+ * may not be answered by whoever is there (RFC 6761), but never with an address. */
 #include "node/resolve.h"
 
 #include <check.h>
@@ -39,7 +39,8 @@ static void open_with(const char *host, uint16_t port)
     struct sl_seed seed = {.port = port};
     (void)snprintf(seed.host, sizeof seed.host, "%s", host);
     n_found = n_lines = 0;
-    ck_assert_int_eq(sl_resolver_new(&seed, 1, &sl_alloc_system, &log_port, on_found, &n_found, &r), 0);
+    ck_assert_int_eq(sl_resolver_new(&seed, 1, &sl_alloc_system, &log_port, on_found, &n_found, &r),
+                     0);
 }
 
 static void teardown(void)

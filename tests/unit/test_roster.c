@@ -371,6 +371,7 @@ int main(void)
 {
     Suite *s = suite_create("roster");
     TCase *t = tcase_create("pick");
+    tcase_set_timeout(t, 60);
     tcase_add_test(t, each_instance_has_exactly_its_share_of_the_throws);
     tcase_add_test(t, weights_at_the_limits_of_a_flock_do_not_overflow);
     tcase_add_test(t, picks_follow_the_weights_within_statistical_bounds);
@@ -381,6 +382,7 @@ int main(void)
     tcase_add_test(t, a_difference_is_loud_unless_it_is_status_or_note);
     suite_add_tcase(s, t);
     t = tcase_create("epoch");
+    tcase_set_timeout(t, 60);
     tcase_add_test(t, what_nobody_reads_is_freed_at_once);
     tcase_add_test(t, what_a_reader_may_hold_stays_until_it_is_out);
     tcase_add_test(t, readers_that_come_later_do_not_delay_what_was_retired_before);

@@ -476,6 +476,7 @@ int main(void)
 {
     Suite *s = suite_create("section");
     TCase *t = tcase_create("section");
+    tcase_set_timeout(t, 60);
     tcase_add_test(t, a_record_section_has_these_bytes);
     tcase_add_test(t, a_vitals_section_has_these_bytes);
     tcase_add_test(t, what_is_written_is_read_back);

@@ -11,9 +11,10 @@
 #include "base/error.h"
 
 static const char *const variables[] = {
-    "STARLING_FLOCK", "STARLING_NAME", "STARLING_LISTEN", "STARLING_ADVERTISE", "STARLING_SEEDS",
-    "STARLING_ZONE", "STARLING_STATE_DIR", "STARLING_RUNTIME_DIR", "STARLING_CONFIG_DIR",
-    "STARLING_CREDENTIALS", "STARLING_LEAVE_MS", "STARLING_LOG", "STARLING_CONFIG"};
+    "STARLING_FLOCK",      "STARLING_NAME",        "STARLING_LISTEN",    "STARLING_ADVERTISE",
+    "STARLING_SEEDS",      "STARLING_ZONE",        "STARLING_STATE_DIR", "STARLING_RUNTIME_DIR",
+    "STARLING_CONFIG_DIR", "STARLING_CREDENTIALS", "STARLING_LEAVE_MS",  "STARLING_LOG",
+    "STARLING_CONFIG"};
 
 static char dir[] = "/tmp/starling-test-XXXXXX";
 static char conf[64];
@@ -207,8 +208,8 @@ START_TEST(seeds_of_several_lines_add_up)
 }
 END_TEST
 
-static const char *const bad_seeds[] = {"a b", "host:0", "host:65536", "host:x", "[::1", "0.0.0.0",
-                                        ":7700", "-x", "h/ost"};
+static const char *const bad_seeds[] = {"a b",     "host:0", "host:65536", "host:x", "[::1",
+                                        "0.0.0.0", ":7700",  "-x",         "h/ost"};
 START_TEST(a_seed_that_cannot_be_one_is_refused)
 {
     setenv("STARLING_SEEDS", bad_seeds[_i], 1);

@@ -1,5 +1,5 @@
-/* test_transport.c: transports on loopback, among them peers that do not keep to the rules.
- * Time that the transport is told can be moved on (`skip`), so that no test waits for a time-out; what
+/* test_transport.c: transports on loopback, among them peers that do not keep to the rules. Time
+ * that the transport is told can be moved on or stopped, so that no test waits for a time-out; what
  * libzmq and the kernel do takes real time, and is waited for as a state with a deadline. */
 #include "node/transport.h"
 
@@ -19,7 +19,7 @@
 
 #include "base/error.h"
 
-#define HEARD_MAX 512
+#define HEARD_MAX 8192
 #define SIDES_MAX 4
 
 struct side {
@@ -39,7 +39,7 @@ struct side {
 
 static struct side *sides[SIDES_MAX];
 static size_t n_sides;
-static sl_usec skipped;
+static sl_usec skipped, stopped_at;
 static sl_link next_link;
 static uint8_t door_public[32], door_secret[32];
 static const struct sl_log silent;
@@ -53,7 +53,13 @@ static sl_usec real_now(void)
 
 static sl_usec now(void)
 {
-    return real_now() + skipped;
+    return stopped_at != 0 ? stopped_at : real_now() + skipped;
+}
+
+/* For what must not depend on how fast the machine is. */
+static void stop_the_clock(void)
+{
+    stopped_at = now();
 }
 
 static void skip(sl_usec span)
@@ -98,7 +104,7 @@ static void setup(void)
     ck_assert_int_eq(sl_crypto_setup(), 0);
     crypto_box_keypair(door_public, door_secret);
     n_sides = 0;
-    skipped = 0;
+    skipped = stopped_at = 0;
     next_link = 1;
 }
 
@@ -118,7 +124,8 @@ static void hear(struct side *s)
         s->heard[s->n].link = h.link;
         memcpy(s->heard[s->n].c_d, h.c_d, SL_KEY_LEN);
         s->heard[s->n].len = h.bytes.len;
-        size_t len = h.bytes.len < sizeof s->heard[0].text ? h.bytes.len : sizeof s->heard[0].text - 1;
+        size_t len =
+            h.bytes.len < sizeof s->heard[0].text ? h.bytes.len : sizeof s->heard[0].text - 1;
         if (len > 0)
             memcpy(s->heard[s->n].text, h.bytes.p, len);
         s->heard[s->n++].text[len] = '\0';
@@ -138,19 +145,21 @@ static void turn_all(void)
     for (size_t i = 0; i < n_sides; i++) {
         sl_usec left = sl_transport_deadline(sides[i]->t) - now();
         if (left < SL_MS(20))
-            wait_ms = left < 0 ? 0 : (long)(left / 1000 + 1) < wait_ms ? (long)(left / 1000 + 1) : wait_ms;
+            wait_ms = left < 0                            ? 0
+                      : (long)(left / 1000 + 1) < wait_ms ? (long)(left / 1000 + 1)
+                                                          : wait_ms;
     }
     (void)zmq_poll(items, (int)n, wait_ms);
     for (size_t i = 0; i < n_sides; i++)
         hear(sides[i]);
 }
 
-#define UNTIL(condition)                                                                               \
-    do {                                                                                               \
-        sl_usec until_ = real_now() + SL_SEC(20);                                                      \
-        while (!(condition) && real_now() < until_)                                                    \
-            turn_all();                                                                                \
-        ck_assert_msg(condition, "not within 20 s: " #condition);                                      \
+#define UNTIL(condition)                                                                           \
+    do {                                                                                           \
+        sl_usec until_ = real_now() + SL_SEC(20);                                                  \
+        while (!(condition) && real_now() < until_)                                                \
+            turn_all();                                                                            \
+        ck_assert_msg(condition, "not within 20 s: " #condition);                                  \
     } while (0)
 
 /* Index + 1 of the first such thing heard; 0 = none. link 0 and text NULL match all. */
@@ -188,13 +197,20 @@ struct pair {
     sl_link at_dialler, at_acceptor;
 };
 
-/* A link from a to b over which b has heard `text`. */
+/* A link from a to b over which b has heard `text`. An address rests between two dials, so this may
+ * take more than one. */
 static struct pair meet(struct side *a, struct side *b, const char *text)
 {
     struct pair p;
-    p.at_dialler = dial(a, &b->addr);
-    ck_assert(say(a, p.at_dialler, text));
-    UNTIL(heard(b, SL_HEARD_BYTES, 0, text));
+    sl_usec until = real_now() + SL_SEC(20);
+    do {
+        p.at_dialler = dial(a, &b->addr);
+        (void)say(a, p.at_dialler, text);
+        UNTIL(heard(b, SL_HEARD_BYTES, 0, text) || heard(a, SL_HEARD_DOWN, p.at_dialler, NULL));
+        if (!heard(b, SL_HEARD_BYTES, 0, text))
+            (void)zmq_poll(NULL, 0, 10);
+    } while (!heard(b, SL_HEARD_BYTES, 0, text) && real_now() < until);
+    ck_assert_msg(heard(b, SL_HEARD_BYTES, 0, text), "'%s' was never heard", text);
     p.at_acceptor = b->heard[heard(b, SL_HEARD_BYTES, 0, text) - 1].link;
     return p;
 }
@@ -289,7 +305,7 @@ START_TEST(bytes_go_both_ways_in_order)
     struct side *a = open_side(), *b = open_side();
     struct pair p = meet(a, b, "m1");
     for (int i = 0; i < 50; i++) {
-        char text[16];
+        char text[32];
         snprintf(text, sizeof text, "there %d", i);
         ck_assert(say(a, p.at_dialler, text));
         snprintf(text, sizeof text, "back %d", i);
@@ -298,7 +314,7 @@ START_TEST(bytes_go_both_ways_in_order)
     UNTIL(heard(a, SL_HEARD_BYTES, p.at_dialler, "back 49"));
     UNTIL(heard(b, SL_HEARD_BYTES, p.at_acceptor, "there 49"));
     for (int i = 1; i < 50; i++) {
-        char one[16], next[16];
+        char one[32], next[32];
         snprintf(one, sizeof one, "there %d", i - 1);
         snprintf(next, sizeof next, "there %d", i);
         ck_assert_uint_lt(heard(b, SL_HEARD_BYTES, 0, one), heard(b, SL_HEARD_BYTES, 0, next));
@@ -408,7 +424,6 @@ START_TEST(what_is_said_right_before_a_cut_is_heard_at_the_other_end)
     UNTIL(heard(a, SL_HEARD_DOWN, p.at_dialler, NULL));
     ck_assert(heard(a, SL_HEARD_BYTES, p.at_dialler, "the reason"));
 
-    skip(SL_SEC(1));
     p = meet(a, b, "m1 again");
     ck_assert(say(a, p.at_dialler, "goodbye"));
     sl_transport_cut(a->t, p.at_dialler);
@@ -423,7 +438,7 @@ START_TEST(a_dial_where_nobody_listens_is_refused)
     struct sl_addr nobody = closed_port("127.0.0.1:0");
     for (int i = 0; i < 20; i++) {
         sl_link link = dial(a, &nobody);
-        ck_assert(say(a, link, "into the void"));
+        (void)say(a, link, "into the void"); /* by now libzmq may know, or not */
         UNTIL(heard(a, SL_HEARD_REFUSED, link, NULL) || heard(a, SL_HEARD_DOWN, link, NULL));
         ck_assert(heard(a, SL_HEARD_REFUSED, link, NULL));
         skip(SL_SEC(1));
@@ -442,7 +457,6 @@ START_TEST(what_was_queued_for_the_dead_never_reaches_whoever_listens_there_next
         (void)say(a, p.at_dialler, "for b alone");
     struct side *next = open_side_at(at);
     UNTIL(heard(a, SL_HEARD_DOWN, p.at_dialler, NULL));
-    skip(SL_SEC(1));
     (void)meet(a, next, "for the next");
     ck_assert(!heard(next, SL_HEARD_BYTES, 0, "for b alone"));
 }
@@ -486,7 +500,7 @@ START_TEST(two_hundred_dials_and_ends_leave_no_descriptor_behind)
     (void)meet(b, a, "warm");
     unsigned before = descriptors();
     for (int i = 0; i < 200; i++) {
-        char text[16];
+        char text[32];
         snprintf(text, sizeof text, "round %d", i);
         struct pair p = meet(a, b, text);
         sl_link refused = dial(a, &nobody);
@@ -559,7 +573,8 @@ START_TEST(garbage_on_the_port_disturbs_nobody)
         for (size_t k = 0; k < sizeof junk; k++)
             junk[k] = (uint8_t)(rand_r(&seed) >> 7);
         if (i % 3 == 0) /* looks like the beginning of a greeting */
-            memcpy(junk, "\xff\0\0\0\0\0\0\0\x01\x7f\x03\0CURVE\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 32);
+            memcpy(junk, "\xff\0\0\0\0\0\0\0\x01\x7f\x03\0CURVE\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
+                   32);
         (void)send(fd, junk, 1 + (size_t)rand_r(&seed) % sizeof junk, MSG_NOSIGNAL);
         if (i % 10 == 0)
             turn_all();
@@ -674,6 +689,7 @@ START_TEST(more_newcomers_than_the_lobby_has_places_all_get_in)
 {
     struct raw crowd[40];
     struct side *b = open_side();
+    stop_the_clock();
     for (size_t i = 0; i < SL_COUNT(crowd); i++) {
         crowd[i] = raw_open(b, NULL, 0);
         ck_assert_int_eq(zmq_send(crowd[i].socket, "m1", 2, 0), 2);
