@@ -5,7 +5,6 @@
 #include <malloc.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,8 +16,7 @@
 
 #include "cli/common.h"
 
-#define LOOK_EVERY_MS 500 /* whether the node was told to leave */
-#define QUIET_MS 8000     /* no member came or went */
+#define QUIET_MS 8000 /* without an event */
 
 static const char usage[] = "Usage: starlingd [OPTION]...\n"
                             "Run a node with no service of its own, a seed, in the foreground.\n\n";
@@ -47,37 +45,26 @@ static void notify(const char *state)
     (void)close(fd);
 }
 
-/* What the rush of joining needed goes back to the system once the flock is quiet: a seed stays small. */
-static void trim_when_quiet(starling_node *node)
+/* Until a signal comes (its number) or the node has stopped (0). What the rush of joining needed goes back to
+ * the system once the flock is quiet: a seed stays small. */
+static int wait_for_end(starling_watch *watch, int signal_fd)
 {
-    static size_t members;
-    static unsigned quiet_ms;
-    static bool trimmed;
-    size_t n = 0;
-    if (starling_members(node, 0, NULL, &n) < 0 || n != members) {
-        members = n;
-        quiet_ms = 0;
-        trimmed = false;
-        return;
-    }
-    quiet_ms += LOOK_EVERY_MS;
-    if (!trimmed && quiet_ms >= QUIET_MS) {
-        (void)malloc_trim(0);
-        trimmed = true;
-    }
-}
-
-/* Until a signal comes (its number) or the node has stopped (0). */
-static int wait_for_end(starling_node *node, int signal_fd)
-{
+    int quiet_ms = QUIET_MS; /* to wait before trimming; < 0 = trimmed */
     for (;;) {
-        struct pollfd fd = {.fd = signal_fd, .events = POLLIN};
+        struct pollfd fds[] = {{.fd = signal_fd, .events = POLLIN},
+                               {.fd = starling_watch_fd(watch), .events = POLLIN}};
         struct signalfd_siginfo info;
-        if (poll(&fd, 1, LOOK_EVERY_MS) > 0 && read(signal_fd, &info, sizeof info) == sizeof info)
+        starling_event event;
+        int n = poll(fds, 2, quiet_ms), more = 1;
+        if (n > 0 && fds[0].revents && read(signal_fd, &info, sizeof info) == sizeof info)
             return (int)info.ssi_signo;
-        if (starling_wait_members(node, 1, 0) == STARLING_ECLOSED)
+        while (n > 0 && (more = starling_watch_next(watch, &event)) == 1) {
+        }
+        if (more < 0)
             return 0;
-        trim_when_quiet(node);
+        if (n == 0)
+            (void)malloc_trim(0);
+        quiet_ms = n == 0 ? -1 : QUIET_MS;
     }
 }
 
@@ -89,8 +76,15 @@ static int serve(const starling_options *options, const sigset_t *ends)
         complain("no descriptor for signals: %s", strerror(errno));
         return NO;
     }
+    starling_watch *watch;
     if (starling_open(options, &node) < 0) {
         complain("%s", starling_error_text());
+        (void)close(signal_fd);
+        return NO;
+    }
+    if (starling_watch_open(node, NULL, &watch) < 0) {
+        complain("%s", starling_error_text());
+        starling_close(node);
         (void)close(signal_fd);
         return NO;
     }
@@ -98,7 +92,7 @@ static int serve(const starling_options *options, const sigset_t *ends)
                   starling_node_address(node), starling_node_flock(node),
                   starling_node_id(node));
     notify("READY=1");
-    int number = wait_for_end(node, signal_fd);
+    int number = wait_for_end(watch, signal_fd);
     notify("STOPPING=1");
     if (number != 0)
         log_line(NULL, 3,

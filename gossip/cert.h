@@ -1,7 +1,8 @@
 /* cert.h: certificates, and what every member of a flock holds (PROTOCOL.md, "Trust").
  *
- *   1 | issuer 8 | serial 16 | F 16 | key 32 | role 1 | not-before 8 | not-after 8 | name | tenants 8 each
- *     | service-name patterns | signature 64 over "starling/1 cert\0" and all before it
+ *   1 | issuer 8 | serial 16 | F 16 | key 32 | role 1 | not-before 8 | not-after 8 | name
+ *     | tenants 8 each | service-name patterns
+ *     | signature 64 over "starling/1 cert\0" and all before it
  *
  * `name` and each pattern carry a length byte, tenants and patterns a count byte in front. Times
  * are seconds since 1970. Encoding is canonical: one certificate has one form. */

@@ -469,8 +469,6 @@ void edge_lost(struct sl_gossip *g, struct edge *e)
 static void edge_refused(struct sl_gossip *g, struct edge *e)
 {
     edge_worked(g, e);
-    if (!edge_fails(e))
-        e->accuse_next = 0; /* it worked a moment ago: this is news, whatever was said before */
     e->refused = true;
     e->first_seq = 0;
     e->failures++;
@@ -485,8 +483,10 @@ void edge_probe_answer(struct sl_gossip *g, sl_link probe, enum sl_link_event an
         if (e->probe != probe)
             continue;
         e->probe = 0;
-        if (answer == SL_LINK_REFUSED && e->conn == NONE)
+        if (answer == SL_LINK_REFUSED && e->conn == NONE) {
+            e->accuse_next = 0; /* its connection ended this moment: news, whatever was said before */
             edge_refused(g, e);
+        }
         return;
     }
 }

@@ -336,10 +336,12 @@ static inline int starling_watch_open(starling_node *node, const starling_watch_
     return starling_watch_open_sized(node, filter, sizeof *filter, ret_watch);
 }
 
-/* A descriptor that polls readable while events wait; owned by the watch. Negative on error. */
+/* A descriptor that polls readable while events wait, and once the node has stopped; owned by the watch.
+ * Negative on error. */
 STARLING_API int starling_watch_fd(starling_watch *watch);
 
-/* Take the next event; never waits. 1 (filled), 0 (none waiting), EINVAL, EFORK. */
+/* Take the next event; never waits. 1 (filled), 0 (none waiting), EINVAL, EFORK, ECLOSED (the node was told
+ * to leave over its debug socket, and no event is left). */
 STARLING_API int starling_watch_next_sized(starling_watch *watch, starling_event *ret_event,
                                            size_t size) STARLING_MUST_USE;
 static inline int starling_watch_next(starling_watch *watch, starling_event *ret_event)

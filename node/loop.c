@@ -252,9 +252,10 @@ static void stop(starling_node *node)
         sl_log(&node->log, SL_WARNING, "out of memory: what was last known stays unflagged");
     pthread_mutex_unlock(&node->store_lock);
 
-    /* Pairs with the load in find.c. */
+    /* Pairs with the loads in find.c and watch.c. */
     atomic_store_explicit(&node->stopped, true, memory_order_release);
     sl_node_tell_waiters(node);
+    sl_watches_tell_stopped(node);
 }
 
 static void *thread_main(void *arg)

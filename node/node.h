@@ -127,6 +127,7 @@ void sl_events_add(starling_node *node, starling_event *event);
  * RESYNC with the number of the newest one. False: none waits. */
 bool sl_events_next(struct sl_events *e, uint64_t *cursor, starling_event *ret);
 void sl_watches_free(starling_node *node);
+void sl_watches_tell_stopped(starling_node *node);
 void sl_views_free(starling_node *node);
 
 /* For the debug socket, on the I/O thread. */

@@ -290,10 +290,7 @@ bool sl_dialled_message(struct sl_transport *t, struct sl_heard *ret)
         hang_up(t, d);
         return false;
     }
-    if (d->state == SL_DIAL_DIALLING) { /* its event is on the way */
-        d->state = SL_DIAL_OPEN;
-        d->deadline = SL_NEVER;
-    }
+    /* In SL_DIAL_DIALLING too: its events are on the way, and only they name its descriptor. */
     ret->type = SL_HEARD_BYTES;
     ret->link = d->number;
     ret->bytes = sl_span_of(zmq_msg_data(&t->body), zmq_msg_size(&t->body));

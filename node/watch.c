@@ -63,7 +63,8 @@ static bool next(const struct sl_events *e, uint64_t *cursor, const char *servic
 /* Make the descriptor say whether something waits. */
 static void show(starling_watch *w)
 {
-    bool waits = skip(&w->node->events, &w->cursor, w->service);
+    bool waits = skip(&w->node->events, &w->cursor, w->service) ||
+                 atomic_load_explicit(&w->node->stopped, memory_order_acquire);
     eventfd_t ignored;
     if (waits && !w->waits)
         (void)eventfd_write(w->fd, 1);
@@ -96,6 +97,15 @@ bool sl_events_next(struct sl_events *e, uint64_t *cursor, starling_event *ret)
     bool found = next(e, cursor, "", ret);
     pthread_mutex_unlock(&e->lock);
     return found;
+}
+
+/* The node has stopped: whoever polls a watch wakes, and hears ECLOSED after the last event. */
+void sl_watches_tell_stopped(starling_node *node)
+{
+    pthread_mutex_lock(&node->events.lock);
+    for (starling_watch *w = node->events.watches; w != NULL; w = w->next)
+        show(w);
+    pthread_mutex_unlock(&node->events.lock);
 }
 
 static void watch_free(starling_watch *w)
@@ -190,6 +200,8 @@ int starling_watch_next_sized(starling_watch *watch, starling_event *ret_event, 
     pthread_mutex_unlock(&e->lock);
     if (found)
         memcpy(ret_event, &event, size < sizeof event ? size : sizeof event);
+    else if (atomic_load_explicit(&watch->node->stopped, memory_order_acquire))
+        return sl_fail(STARLING_ECLOSED, "the node has left the flock and stopped");
     return found ? 1 : 0;
 }
 

@@ -40,11 +40,10 @@ void sl_zap_close(struct sl_zap *z)
     z->socket = NULL;
 }
 
-static bool frame_is(const zmq_msg_t *frame, const char *text)
+static bool frame_is(zmq_msg_t *frame, const char *text)
 {
     size_t len = strlen(text);
-    return zmq_msg_size(frame) == len &&
-           memcmp(zmq_msg_data((zmq_msg_t *)(uintptr_t)frame), text, len) == 0;
+    return zmq_msg_size(frame) == len && memcmp(zmq_msg_data(frame), text, len) == 0;
 }
 
 static void note_frame(struct sl_zap *z, unsigned i, zmq_msg_t *frame)

@@ -27,7 +27,7 @@ enum fault {
 struct sim_swarm {
     bool on[N_FAULTS];
     sl_usec gap_max;   /* between two faults */
-    size_t hurt_max;   /* nodes that suffer at once */
+    size_t hurt_max;   /* faults at once */
     sl_usec part_until; /* one partition at a time */
     sl_usec until;
 };
@@ -64,9 +64,10 @@ void sim_swarm_begin(struct sim_script *s, struct sim_world *w, sl_usec until)
     sim_later(w, 0, (struct sim_task){.kind = SIM_TASK_SWARM});
 }
 
+/* Nodes that are not well, and faults of the network. */
 static size_t n_hurt(const struct sim_world *w)
 {
-    size_t n = 0;
+    size_t n = w->net.n_used;
     for (size_t i = 0; i < w->n; i++)
         n += !sim_is_healthy(w, i);
     return n;
