@@ -271,7 +271,7 @@ void sl_gossip_leave(struct sl_gossip *g, sl_usec now)
         return;
     size_t n = 0;
     for (size_t i = 0; i < g->n_edges; i++)
-        n += g->edges[i].working && is_live(member_at(g, g->edges[i].member));
+        n += g->edges[i].conn != NONE && is_live(member_at(g, g->edges[i].member));
     g->leaving = true;
     g->leave_needs = (unsigned)(n < SL_LEAVE_ACKS ? n : SL_LEAVE_ACKS);
     g->state = SL_GONE;

@@ -322,6 +322,19 @@ static bool within_quota(struct sl_gossip *g, struct member *m)
     return true;
 }
 
+/* An origin that speaks with an older epoch than we hold of it had its clock set back. It will jump above what
+ * it said before, if somebody tells it; and nobody else may, when it had left (simulator, setback). */
+static void remind(struct sl_gossip *g, uint32_t index, uint32_t from)
+{
+    if (from == NONE || !sl_id_eq(&g->conns[from].id, id_of(member_at(g, index))))
+        return;
+    for (size_t k = 0; k < SL_KINDS; k++) {
+        struct sl_fact *f = member_at(g, index)->fact[k];
+        if (f && f->version.epoch == member_at(g, index)->epoch)
+            spread_push(g, index, (enum sl_kind)(k + 1), from);
+    }
+}
+
 /* Whether a fact with this header could be news. */
 static bool may_be_new(struct sl_gossip *g, const struct sl_fact_header *h, struct sl_span bytes,
                        uint32_t index, uint32_t from)
@@ -346,6 +359,8 @@ static bool may_be_new(struct sl_gossip *g, const struct sl_fact_header *h, stru
     int order = held ? sl_version_cmp(h->version, held->version) : 1;
     if (h->version.epoch < m->epoch || order < 0) {
         g->stats.facts_old++;
+        if (h->version.epoch < m->epoch)
+            remind(g, index, from);
         return false;
     }
     if (order > 0)
@@ -423,13 +438,14 @@ static void after_vitals(struct sl_gossip *g, uint32_t index, const struct sl_fa
 static void install(struct sl_gossip *g, uint32_t index, struct sl_fact *f, uint32_t from)
 {
     struct member *m = member_at(g, index);
+    if (f->version.epoch > m->epoch) {
+        epoch_advance(g, index, f->version.epoch);
+        if (m->status == SL_LEFT)
+            table_set_status(g, index, SL_ALIVE);
+    }
+    /* Only now: a newer epoch has let go of what was there (simulator, swarm, seed 6). */
     struct sl_fact *before = m->fact[f->kind - 1];
     if (before != f) { /* not the record that made the member */
-        if (f->version.epoch > m->epoch) {
-            epoch_advance(g, index, f->version.epoch);
-            if (m->status == SL_LEFT)
-                table_set_status(g, index, SL_ALIVE);
-        }
         tree_fact(g, m, before, -1);
         m->fact[f->kind - 1] = f;
         tree_fact(g, m, f, 1);

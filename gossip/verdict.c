@@ -101,7 +101,10 @@ void verdict_judge(struct sl_gossip *g, uint32_t index)
 {
     struct member *m = member_at(g, index);
     struct accused *a = case_of(g, index);
-    if (!a || m->self || m->status == SL_LEFT)
+    if (!a)
+        return;
+    a->recheck = SL_NEVER; /* whatever follows: or the clock would ask again for ever (simulator, swarm, seed 3) */
+    if (m->self || m->status == SL_LEFT)
         return;
     struct count c = count_standing(g, a);
     sl_usec recheck = c.recheck;
@@ -126,7 +129,8 @@ void verdict_judge(struct sl_gossip *g, uint32_t index)
             recheck = sl_earlier(recheck, hold > g->now ? hold : SL_NEVER);
         }
     }
-    a->recheck = down ? SL_NEVER : recheck;
+    if (!down)
+        a->recheck = recheck;
     table_set_status(g, index, down ? SL_DOWN : c.standing > 0 ? SL_SUSPECT : SL_ALIVE);
 }
 

@@ -57,7 +57,7 @@ enum starling_error {
     STARLING_ENOENT = -3,    /* no such thing: nobody offers the service, no such registration */
     STARLING_EEXIST = -4,    /* it is there already */
     STARLING_EUNAVAIL = -5,  /* offered, but no instance is fit; or the address is taken */
-    STARLING_EBUSY = -6,     /* the node's queue is full: try again */
+    STARLING_EBUSY = -6,     /* the node cannot take it at this moment: try again */
     STARLING_ETIMEDOUT = -7, /* the deadline passed first */
     STARLING_ELIMIT = -8,    /* a limit of this header, or of the process (descriptors) */
     STARLING_EAUTH = -9,     /* credentials missing, damaged, readable by others or of another flock */
@@ -214,10 +214,11 @@ struct starling_service {
     unsigned weight;             /* 1-1000; 0 = 100 */
     enum starling_health health; /* to start with */
 };
+typedef struct starling_meta starling_meta;
 typedef struct starling_service starling_service;
 
 /* Offer a service on this node until deregistered or closed. `ret_registration` may be NULL.
- * 0, EINVAL, EEXIST (this node offers it already), ELIMIT, EBUSY, ENOMEM, EFORK, ECLOSED. */
+ * 0, EINVAL, EEXIST (this node offers it already), ELIMIT, ENOMEM, EFORK, ECLOSED. */
 STARLING_API int starling_register_sized(starling_node *node, const starling_service *service,
                                          size_t size,
                                          starling_registration **ret_registration) STARLING_MUST_USE;
@@ -230,13 +231,14 @@ static inline int starling_register(starling_node *node, const starling_service 
 /* Withdraw the service and free the handle. NULL is fine. */
 STARLING_API void starling_deregister(starling_registration *registration);
 
-/* Say how the service is; `note` may be NULL. Spreads at once. 0, EINVAL, EBUSY, EFORK, ECLOSED.
+/* Say how the service is; `note` may be NULL: UTF-8 text, of which 127 bytes are kept. Spreads at once.
+ * 0, EINVAL, EFORK, ECLOSED.
  * Callbacks may call. */
 STARLING_API int starling_set_health(starling_registration *registration,
                                      enum starling_health health,
                                      const char *note) STARLING_MUST_USE;
 
-/* Weight 1-1000 for a share of requests, 0 takes no new ones. 0, EINVAL, EBUSY, EFORK, ECLOSED.
+/* Weight 1-1000 for a share of requests, 0 takes no new ones. 0, EINVAL, EFORK, ECLOSED.
  * Callbacks may call. */
 STARLING_API int starling_set_weight(starling_registration *registration,
                                      unsigned weight) STARLING_MUST_USE;

@@ -9,8 +9,8 @@
 #include "node/transport.h"
 #include "node/zap.h"
 
-/* PROTOCOL.md, "A link". Half-open = accepted and not admitted: above half of the cap the oldest is cut
- * unless it is younger than SL_HALF_OPEN_YOUNG, at the cap whatever its age. */
+/* PROTOCOL.md, "A link". Half-open = accepted and not admitted: above half of the cap the oldest is
+ * cut unless it is younger than SL_HALF_OPEN_YOUNG, at the cap whatever its age. */
 #define SL_LOBBY_TIME SL_SEC(2) /* from accepted to admitted */
 #define SL_LOBBY_PLACES 32      /* first message heard, hello not proven */
 #define SL_HALF_OPEN_MAX 64

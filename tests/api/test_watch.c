@@ -2,6 +2,8 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 #include "flock.h"
 
@@ -312,6 +314,32 @@ static void count_lines(void *context, int level, const char *line)
     atomic_fetch_add(lines, 1);
 }
 
+/* What `starling leave` does. */
+static void tell_to_leave(const char *name)
+{
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    snprintf(a.sun_path, sizeof a.sun_path, "%s/test/%s.sock", f.runtime, name);
+    ck_assert_int_eq(connect(fd, (struct sockaddr *)&a, sizeof a), 0);
+    ck_assert_int_eq(write(fd, "leave\n", 6), 6);
+    close(fd);
+}
+
+START_TEST(a_node_that_was_told_to_leave_closes_its_watches_after_the_last_event)
+{
+    starling_node *node = flock_open(&f);
+    starling_watch *watch = watch_from(node, NULL, 0);
+    starling_event event;
+    tell_to_leave("n0");
+    refuses(STARLING_ECLOSED, starling_wait_members(node, 5, PATIENCE_MS));
+    until(readable(watch));
+    int r;
+    while ((r = starling_watch_next(watch, &event)) == 1) {
+    }
+    ck_assert_int_eq(r, STARLING_ECLOSED);
+}
+END_TEST
+
 START_TEST(a_log_callback_gets_lines)
 {
     atomic_uint lines = 0;
@@ -372,6 +400,7 @@ int main(void)
     tcase_add_test(tc, an_event_is_copied_no_further_than_the_caller_knows_it);
     tcase_add_test(tc, a_filter_of_an_older_program_is_enough);
     tcase_add_test(tc, a_callback_hears_of_events_and_may_call_what_is_marked_so);
+    tcase_add_test(tc, a_node_that_was_told_to_leave_closes_its_watches_after_the_last_event);
     tcase_add_test(tc, a_log_callback_gets_lines);
     tcase_add_test(tc, the_library_is_silent_unless_asked);
     suite_add_tcase(suite, tc);

@@ -1,5 +1,5 @@
-/* command.c: what can happen in a scenario. Each command reads its words first, so that a dry run finds
- * every mistake, and then does it. */
+/* command.c: what can happen in a scenario. Each command reads its words first, so that a dry
+ * run finds every mistake, and then does it. */
 #include <stdarg.h>
 #include <stdlib.h>
 
@@ -99,16 +99,46 @@ static void put_record(struct sim_world *w, size_t node)
     (void)sim_put(w, node, SL_RECORD, false);
 }
 
-static bool kill_all(struct call *c) { return each(c, sim_kill); }
-static bool off(struct call *c) { return each(c, sim_off); }
-static bool on(struct call *c) { return each(c, sim_on); }
-static bool freeze(struct call *c) { return each(c, sim_freeze); }
-static bool suspend(struct call *c) { return each(c, sim_suspend); }
-static bool thaw(struct call *c) { return each(c, sim_thaw); }
-static bool leave(struct call *c) { return each(c, sim_leave); }
-static bool update(struct call *c) { return each(c, put_weight); }
-static bool health(struct call *c) { return each(c, put_health); }
-static bool record(struct call *c) { return each(c, put_record); }
+static bool kill_all(struct call *c)
+{
+    return each(c, sim_kill);
+}
+static bool off(struct call *c)
+{
+    return each(c, sim_off);
+}
+static bool on(struct call *c)
+{
+    return each(c, sim_on);
+}
+static bool freeze(struct call *c)
+{
+    return each(c, sim_freeze);
+}
+static bool suspend(struct call *c)
+{
+    return each(c, sim_suspend);
+}
+static bool thaw(struct call *c)
+{
+    return each(c, sim_thaw);
+}
+static bool leave(struct call *c)
+{
+    return each(c, sim_leave);
+}
+static bool update(struct call *c)
+{
+    return each(c, put_weight);
+}
+static bool health(struct call *c)
+{
+    return each(c, put_health);
+}
+static bool record(struct call *c)
+{
+    return each(c, put_record);
+}
 
 static bool start_flags(struct call *c, unsigned *flags)
 {
@@ -165,15 +195,23 @@ static bool roll(struct call *c, bool one_by_one)
         if (!sim_set_has(&set, i))
             continue;
         sl_usec at = (sl_usec)k++ * every;
-        sim_later(c->w, at, (struct sim_task){.kind = hard ? SIM_TASK_KILL : SIM_TASK_LEAVE, .node = i});
-        sim_later(c->w, at + pause, (struct sim_task){.kind = SIM_TASK_START, .node = i, .flags = flags});
+        sim_later(c->w, at,
+                  (struct sim_task){.kind = hard ? SIM_TASK_KILL : SIM_TASK_LEAVE, .node = i});
+        sim_later(c->w, at + pause,
+                  (struct sim_task){.kind = SIM_TASK_START, .node = i, .flags = flags});
     }
     sim_set_fini(&set);
     return ok;
 }
 
-static bool roll_over(struct call *c) { return roll(c, true); }
-static bool restart(struct call *c) { return roll(c, false); }
+static bool roll_over(struct call *c)
+{
+    return roll(c, true);
+}
+static bool restart(struct call *c)
+{
+    return roll(c, false);
+}
 
 /* slow SET D [for D]; 0 ends it */
 static bool slow(struct call *c)
@@ -224,8 +262,8 @@ static bool clock_step(struct call *c)
     if (!next_set(c, &set))
         return false;
     const char *text = next(c);
-    bool ok = (text && (*text == '+' || *text == '-') && sim_parse_time(text + 1, &step))
-              || fail(c, "'%s' is no step, like +1h", text ? text : "");
+    bool ok = (text && (*text == '+' || *text == '-') && sim_parse_time(text + 1, &step)) ||
+              fail(c, "'%s' is no step, like +1h", text ? text : "");
     ok = ok && done(c);
     for (size_t i = 0; i < c->w->n && ok && !c->dry; i++)
         if (sim_set_has(&set, i))
@@ -247,8 +285,8 @@ static bool rule(struct call *c, enum sim_rule_kind kind)
     if (ok && kind == SIM_LOSS)
         ok = ((text = next(c)) && sim_parse_rate(text, &r.loss)) || fail(c, "loss of how much?");
     if (ok && kind == SIM_DELAY)
-        ok = ((text = next(c)) && sim_parse_range(text, &r.delay_min, &r.delay_max))
-             || fail(c, "delay of how long?");
+        ok = ((text = next(c)) && sim_parse_range(text, &r.delay_min, &r.delay_max)) ||
+             fail(c, "delay of how long?");
     while (ok && more) {
         if (next_is(c, "oneway"))
             r.one_way = true;
@@ -265,13 +303,26 @@ static bool rule(struct call *c, enum sim_rule_kind kind)
         sim_set_fini(&r.to);
         return ok;
     }
-    return sim_rule_add(c->w, r, span) >= 0 || fail(c, "more than %d faults at once", SIM_RULES_MAX);
+    return sim_rule_add(c->w, r, span) >= 0 ||
+           fail(c, "more than %d faults at once", SIM_RULES_MAX);
 }
 
-static bool cut(struct call *c) { return rule(c, SIM_CUT); }
-static bool hold(struct call *c) { return rule(c, SIM_HOLD); }
-static bool loss(struct call *c) { return rule(c, SIM_LOSS); }
-static bool delay(struct call *c) { return rule(c, SIM_DELAY); }
+static bool cut(struct call *c)
+{
+    return rule(c, SIM_CUT);
+}
+static bool hold(struct call *c)
+{
+    return rule(c, SIM_HOLD);
+}
+static bool loss(struct call *c)
+{
+    return rule(c, SIM_LOSS);
+}
+static bool delay(struct call *c)
+{
+    return rule(c, SIM_DELAY);
+}
 
 /* heal [cut | hold | loss | delay] */
 static bool heal(struct call *c)
@@ -301,8 +352,8 @@ static bool reset(struct call *c)
     bool ok = done(c);
     for (struct sim_conn *k = c->w->net.first; k && ok && !c->dry; k = k->next) {
         size_t from = k->end[0].node, to = k->end[1].node;
-        if (k->state == SIM_CONN_OPEN && ((sim_set_has(&a, from) && sim_set_has(&b, to))
-                                          || (sim_set_has(&b, from) && sim_set_has(&a, to))))
+        if (k->state == SIM_CONN_OPEN && ((sim_set_has(&a, from) && sim_set_has(&b, to)) ||
+                                          (sim_set_has(&b, from) && sim_set_has(&a, to))))
             sim_conn_reset(c->w, k);
     }
     sim_set_fini(&a);
@@ -369,7 +420,8 @@ static bool measure(struct call *c)
         sim_window_open(c->w, win);
     if (span != SL_NEVER)
         sim_later(c->w, span,
-                  (struct sim_task){.kind = converge ? SIM_TASK_CONVERGED : SIM_TASK_WINDOW_END, .window = win});
+                  (struct sim_task){.kind = converge ? SIM_TASK_CONVERGED : SIM_TASK_WINDOW_END,
+                                    .window = win});
     return true;
 }
 
@@ -384,12 +436,13 @@ static const struct {
     const char *name;
     bool (*run)(struct call *c);
 } commands[] = {
-    {"kill", kill_all}, {"off", off},         {"on", on},         {"freeze", freeze}, {"suspend", suspend},
-    {"thaw", thaw},     {"leave", leave},     {"start", start},   {"roll", roll_over}, {"restart", restart},
-    {"slow", slow},     {"oom", oom},         {"clock", clock_step}, {"cut", cut},    {"hold", hold},
-    {"loss", loss},     {"delay", delay},     {"heal", heal},     {"reset", reset},   {"update", update},
-    {"health", health}, {"record", record},   {"calm", calm},     {"swarm", swarm},   {"measure", measure},
-    {"expect", expect},
+    {"kill", kill_all},    {"off", off},         {"on", on},       {"freeze", freeze},
+    {"suspend", suspend},  {"thaw", thaw},       {"leave", leave}, {"start", start},
+    {"roll", roll_over},   {"restart", restart}, {"slow", slow},   {"oom", oom},
+    {"clock", clock_step}, {"cut", cut},         {"hold", hold},   {"loss", loss},
+    {"delay", delay},      {"heal", heal},       {"reset", reset}, {"update", update},
+    {"health", health},    {"record", record},   {"calm", calm},   {"swarm", swarm},
+    {"measure", measure},  {"expect", expect},
 };
 
 bool sim_command(struct sim_script *s, struct sim_world *w, char *const *word, size_t n, bool dry,

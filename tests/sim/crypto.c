@@ -1,5 +1,5 @@
-/* crypto.c: SipHash-128 (Aumasson, Bernstein 2012; 128-bit variant of the reference code, with 1 and 3
- * rounds), the model signatures made of it, and libsodium in the same shape. */
+/* crypto.c: SipHash-128 (Aumasson, Bernstein 2012; 128-bit variant of the reference code, with 1
+ * and 3 rounds), the model signatures made of it, and libsodium in the same shape. */
 #include "tests/sim/crypto.h"
 
 #include <sodium.h>
@@ -102,8 +102,8 @@ static void spread(const struct sim_hash *h, uint8_t *out, size_t out_len)
     }
 }
 
-static void model_hash(void *context, uint8_t *out, size_t out_len, const uint8_t *key, size_t key_len,
-                       const struct sl_span *parts, size_t n_parts)
+static void model_hash(void *context, uint8_t *out, size_t out_len, const uint8_t *key,
+                       size_t key_len, const struct sl_span *parts, size_t n_parts)
 {
     struct sim_signer *s = context;
     s->count->n_hashes++;
@@ -117,7 +117,8 @@ static void model_hash(void *context, uint8_t *out, size_t out_len, const uint8_
     spread(&h, out, out_len);
 }
 
-static void model_tag(const uint8_t key[SL_KEY_LEN], const uint8_t *msg, size_t len, uint8_t sig[SL_SIG_LEN])
+static void model_tag(const uint8_t key[SL_KEY_LEN], const uint8_t *msg, size_t len,
+                      uint8_t sig[SL_SIG_LEN])
 {
     struct sim_hash h;
     sim_hash_init(&h, sl_get64(key) ^ 0x73696d2f7369676e, sl_get64(key + 8));
@@ -139,16 +140,16 @@ static bool said(struct sim_signer *s, bool good)
     return good;
 }
 
-static bool model_verify(void *context, const uint8_t key[SL_KEY_LEN], const uint8_t *msg, size_t len,
-                         const uint8_t sig[SL_SIG_LEN])
+static bool model_verify(void *context, const uint8_t key[SL_KEY_LEN], const uint8_t *msg,
+                         size_t len, const uint8_t sig[SL_SIG_LEN])
 {
     uint8_t expected[SL_SIG_LEN];
     model_tag(key, msg, len, expected);
     return said(context, memcmp(expected, sig, SL_SIG_LEN) == 0);
 }
 
-static void real_hash(void *context, uint8_t *out, size_t out_len, const uint8_t *key, size_t key_len,
-                      const struct sl_span *parts, size_t n_parts)
+static void real_hash(void *context, uint8_t *out, size_t out_len, const uint8_t *key,
+                      size_t key_len, const struct sl_span *parts, size_t n_parts)
 {
     struct sim_signer *s = context;
     s->count->n_hashes++;
@@ -167,8 +168,8 @@ static void real_sign(void *context, uint8_t sig[SL_SIG_LEN], const uint8_t *msg
     crypto_sign_detached(sig, NULL, msg, len, s->secret);
 }
 
-static bool real_verify(void *context, const uint8_t key[SL_KEY_LEN], const uint8_t *msg, size_t len,
-                        const uint8_t sig[SL_SIG_LEN])
+static bool real_verify(void *context, const uint8_t key[SL_KEY_LEN], const uint8_t *msg,
+                        size_t len, const uint8_t sig[SL_SIG_LEN])
 {
     return said(context, crypto_sign_verify_detached(sig, msg, len, key) == 0);
 }
@@ -178,7 +179,8 @@ int sim_crypto_setup(bool real)
     return real && sodium_init() < 0 ? STARLING_EIO : 0;
 }
 
-void sim_signer_init(struct sim_signer *s, bool real, struct sim_crypto_count *count, struct sl_rand *r)
+void sim_signer_init(struct sim_signer *s, bool real, struct sim_crypto_count *count,
+                     struct sl_rand *r)
 {
     *s = (struct sim_signer){.real = real, .count = count};
     uint8_t seed[32];

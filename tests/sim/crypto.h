@@ -1,8 +1,9 @@
 /* crypto.h: the secrets of a simulated flock, in two makes.
  *
- * model: hashes and signatures from SipHash-128. A signature is a hash keyed with a secret that follows
- *        from the public key; a core can sign only with its own key, so a forged or altered fact fails
- *        to verify as it would outside, for a fiftieth of the price. Nothing here protects anything.
+ * model: hashes and signatures from SipHash-128. A signature is a hash keyed with a secret that
+ *        follows from the public key; a core can sign only with its own key, so a forged or
+ *        altered fact fails to verify as it would outside, for a fiftieth of the price. Nothing
+ *        here protects anything.
  * real:  BLAKE2b and Ed25519 from libsodium, to prove that the model hides nothing. */
 #ifndef SL_SIM_CRYPTO_H
 #define SL_SIM_CRYPTO_H
@@ -35,7 +36,8 @@ struct sim_signer {
 
 /* 0, or STARLING_EIO when libsodium does not start. */
 int sim_crypto_setup(bool real) SL_MUST_USE;
-void sim_signer_init(struct sim_signer *s, bool real, struct sim_crypto_count *count, struct sl_rand *r);
+void sim_signer_init(struct sim_signer *s, bool real, struct sim_crypto_count *count,
+                     struct sl_rand *r);
 /* The port for a core with this key; the signer is borrowed. */
 struct sl_crypto sim_signer_port(struct sim_signer *s);
 

@@ -1,5 +1,5 @@
-/* drive.c: what node/ does around a core, in virtual time: hand it what arrives, do what it asks for,
- * feed its events to a registry, and call it again when it wants to be called. */
+/* drive.c: what node/ does around a core, in virtual time: hand it what arrives, do what it asks
+ * for, feed its events to a registry, and call it again when it wants to be called. */
 #include <starling.h>
 #include <stdlib.h>
 
@@ -21,12 +21,15 @@ static void feed_member(struct sim_node *n, const struct sl_id *id, bool with_se
 {
     struct sl_member_info info;
     struct sl_record record;
-    if (!sl_gossip_find(n->core, id, &info) || info.record == NULL || info.record->who == NULL
-        || !sl_record_read(sl_fact_body(info.record), &record))
+    if (!sl_gossip_find(n->core, id, &info) || info.record == NULL || info.record->who == NULL ||
+        !sl_record_read(sl_fact_body(info.record), &record))
         return;
     const struct sl_who *who = info.record->who;
-    struct sl_store_member m = {.id = *id, .addr = who->addr, .epoch = info.version.epoch,
-                                .status = (uint8_t)info.status, .self = info.self};
+    struct sl_store_member m = {.id = *id,
+                                .addr = who->addr,
+                                .epoch = info.version.epoch,
+                                .status = (uint8_t)info.status,
+                                .self = info.self};
     sl_copy_text(m.name, sizeof m.name, who->name, strlen(who->name));
     sl_copy_text(m.zone, sizeof m.zone, (const char *)record.zone.p, record.zone.len);
     n->store_failed |= sl_store_member(n->store, &m) < 0;
@@ -55,6 +58,22 @@ static void feed_store(struct sim_node *n, const struct sl_event *e)
     case SL_EV_CONFLICT:
     case SL_EV_LEFT:
         break;
+    }
+}
+
+/* Memory ran out while it was fed: it is fed anew, until all has gone in. */
+static void feed_again(struct sim_node *n)
+{
+    struct sl_member_info info;
+    struct sl_vitals vitals;
+    n->store_failed = false;
+    for (size_t i = 0; i < sl_gossip_n_members(n->core) && !n->store_failed; i++) {
+        if (!sl_gossip_member(n->core, i, &info))
+            continue;
+        feed_member(n, &info.id, true);
+        if (sl_gossip_member(n->core, i, &info) && info.vitals &&
+            sl_vitals_read(sl_fact_body(info.vitals), &vitals))
+            n->store_failed |= sl_store_vitals(n->store, &info.id, vitals.sections) < 0;
     }
 }
 
@@ -148,12 +167,13 @@ void sim_drain(struct sim_world *w, size_t node)
         told(w, node, &event);
         fed = true;
     }
-    if (fed && n->store) {
+    if (n->store && (fed || n->store_failed)) {
         struct sl_change change;
+        if (n->store_failed)
+            feed_again(n);
         n->store_failed |= sl_store_publish(n->store) < 0;
         if (n->store_failed && n->account.fail_ppm == 0)
             sim_violation(w, "the registry of node %zu does not take what it is fed", node);
-        n->store_failed = false;
         while (sl_store_next_change(n->store, &change))
             sim_trace(w, node, 32 + (unsigned)change.type, sl_get64(change.id.b) + change.status);
     }
@@ -278,8 +298,8 @@ void sim_work(struct sim_world *w, size_t node)
     struct sim_node *n = &w->nodes[node];
     uint32_t process_no = n->process;
     n->working = false;
-    while (n->core && n->process == process_no && n->life == SIM_RUNNING && n->inbox
-           && n->busy_until <= w->now) {
+    while (n->core && n->process == process_no && n->life == SIM_RUNNING && n->inbox &&
+           n->busy_until <= w->now) {
         struct sim_item *item = n->inbox;
         n->inbox = item->next;
         process(w, node, item);
@@ -308,17 +328,20 @@ void sim_timer(struct sim_world *w, size_t node, uint64_t number)
 
 /* ---- what a node says of itself ---- */
 
-static size_t sections(struct sim_world *w, size_t node, enum sl_kind kind, uint8_t *out, size_t cap)
+static size_t sections(struct sim_world *w, size_t node, enum sl_kind kind, uint8_t *out,
+                       size_t cap)
 {
     struct sim_node *n = &w->nodes[node];
-    size_t n_services = w->settings.services < SL_SERVICES_MAX ? w->settings.services : SL_SERVICES_MAX;
+    size_t n_services =
+        w->settings.services < SL_SERVICES_MAX ? w->settings.services : SL_SERVICES_MAX;
     struct sl_service *all = sim_zero((n_services + 1) * sizeof *all);
     const struct sl_service *list[SL_SERVICES_MAX];
     for (size_t i = 0; i < n_services; i++) {
         struct sl_service *s = &all[i];
         snprintf(s->tenant, sizeof s->tenant, "default");
         snprintf(s->name, sizeof s->name, "service-%zu", (node + i) % (10 + n_services));
-        snprintf(s->version, sizeof s->version, "%llu", kind == SL_RECORD ? (unsigned long long)n->change : 1);
+        snprintf(s->version, sizeof s->version, "%llu",
+                 kind == SL_RECORD ? (unsigned long long)n->change : 1);
         snprintf(s->note, sizeof s->note, "%llu", (unsigned long long)n->change);
         s->port = (uint16_t)(8000 + i);
         s->base_weight = 100;
@@ -331,7 +354,8 @@ static size_t sections(struct sim_world *w, size_t node, enum sl_kind kind, uint
     return len;
 }
 
-static bool publish(struct sim_world *w, size_t node, enum sl_kind kind, bool urgent, uint64_t *ret_hash)
+static bool publish(struct sim_world *w, size_t node, enum sl_kind kind, bool urgent,
+                    uint64_t *ret_hash)
 {
     struct sim_node *n = &w->nodes[node];
     uint8_t *buffer = sim_resize(NULL, SL_RECORD_MAX);
@@ -405,7 +429,8 @@ bool sim_core_start(struct sim_world *w, size_t node, unsigned flags)
         sl_put64(n->c_d + i, sl_rand_u64(&n->rand));
     memcpy(config.c_d, n->c_d, sizeof n->c_d);
     if (w->settings.zones)
-        snprintf(config.zone, sizeof config.zone, "zone-%zu", sim_host(w, node) % w->settings.zones);
+        snprintf(config.zone, sizeof config.zone, "zone-%zu",
+                 sim_host(w, node) % w->settings.zones);
     n->crypto = sim_signer_port(&self->signer);
     n->ports = (struct sl_ports){.alloc = &n->alloc, .crypto = &n->crypto, .log = &w->log};
     uint64_t hash;
@@ -433,8 +458,8 @@ static void remember_peers(struct sim_world *w, size_t node)
     n->n_known = 0;
     struct sl_member_info info;
     for (size_t i = 0; i < sl_gossip_n_members(n->core); i++) {
-        if (!sl_gossip_member(n->core, i, &info) || info.self || info.record == NULL
-            || info.record->who == NULL || info.status > SL_SUSPECT)
+        if (!sl_gossip_member(n->core, i, &info) || info.self || info.record == NULL ||
+            info.record->who == NULL || info.status > SL_SUSPECT)
             continue;
         size_t at = seen < cap ? seen : sl_rand_below(&n->rand, seen + 1);
         seen++;

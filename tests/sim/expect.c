@@ -19,9 +19,9 @@ static const struct thought {
     const char *name;
     bool alive, suspect, down, left, unknown; /* which fulfil it */
 } thoughts[] = {
-    {"alive", true, false, false, false, false}, {"offered", true, true, false, false, false},
+    {"alive", true, false, false, false, false},   {"offered", true, true, false, false, false},
     {"suspect", false, true, false, false, false}, {"down", false, false, true, false, false},
-    {"left", false, false, false, true, true},   {"gone", false, false, true, true, true},
+    {"left", false, false, false, true, true},     {"gone", false, false, true, true, true},
 };
 
 static bool fulfils(const struct thought *t, bool known, enum sl_status status)
@@ -81,8 +81,8 @@ static bool expect_thought(struct sim_script *s, struct sim_world *w, const stru
     return ok;
 }
 
-static bool expect_stale(struct sim_script *s, struct sim_world *w, const char *text, bool dry, char *error,
-                         size_t cap)
+static bool expect_stale(struct sim_script *s, struct sim_world *w, const char *text, bool dry,
+                         char *error, size_t cap)
 {
     struct sim_set set;
     if (!sim_script_set(s, w, text, &set, error, cap))
@@ -105,7 +105,8 @@ static bool expect_figure(struct sim_world *w, char *const *word, bool dry, char
     if (!sim_report_figure(w, word[0], &value, &measured))
         return fail(error, cap, "the report has no figure '%s'", word[0]);
     if (!dry && (!measured || (less ? value >= limit : value <= limit)))
-        sim_violation(w, "%s is %.3f, expected %s %s", word[0], measured ? value : 0.0, word[1], word[2]);
+        sim_violation(w, "%s is %.3f, expected %s %s", word[0], measured ? value : 0.0, word[1],
+                      word[2]);
     return true;
 }
 

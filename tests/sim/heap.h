@@ -1,6 +1,6 @@
-/* heap.h: what will happen, in the order in which it will.
- * Ordered by (time, sequence number): two events of one instant happen in the order in which they were
- * planned, so a run never depends on how the heap is laid out. */
+/* heap.h: what will happen, in the order in which it will. Ordered by (time, sequence number):
+ * two events of one instant happen in the order in which they were planned, so a run never
+ * depends on how the heap is laid out. */
 #ifndef SL_SIM_HEAP_H
 #define SL_SIM_HEAP_H
 

@@ -1,5 +1,5 @@
-/* judge.c: the oracle. It knows who lives and what lies between whom, and says what each should think.
- * Where a fault leaves room for opinions (one bad edge, a slow node) it has none. */
+/* judge.c: the oracle. It knows who lives and what lies between whom, and says what each should
+ * think. Where a fault leaves room for opinions (one bad edge, a slow node) it has none. */
 #include <stdarg.h>
 #include <stdlib.h>
 
@@ -8,23 +8,23 @@
 bool sim_is_healthy(const struct sim_world *w, size_t node)
 {
     const struct sim_node *n = &w->nodes[node];
-    return n->life == SIM_RUNNING && !n->leaving && n->cost == w->settings.cost
-           && n->account.fail_ppm == 0;
+    return n->life == SIM_RUNNING && !n->leaving && n->cost == w->settings.cost &&
+           n->account.fail_ppm == 0;
 }
 
 bool sim_is_wrong_to_fell(const struct sim_world *w, size_t observer, size_t subject)
 {
     sl_usec before = w->now - w->settings.grace;
-    return sim_is_healthy(w, observer) && sim_is_healthy(w, subject)
-           && w->nodes[observer].since <= before && w->nodes[subject].since <= before
-           && w->measure.rules_changed <= before && sim_pair_fine(w, observer, subject);
+    return sim_is_healthy(w, observer) && sim_is_healthy(w, subject) &&
+           w->nodes[observer].since <= before && w->nodes[subject].since <= before &&
+           w->measure.rules_changed <= before && sim_pair_fine(w, observer, subject);
 }
 
 bool sim_thinks(const struct sim_world *w, size_t observer, size_t subject, enum sl_status *ret)
 {
     struct sl_member_info info;
-    if (w->nodes[observer].core == NULL
-        || !sl_gossip_find(w->nodes[observer].core, &sim_self(w, subject)->id, &info))
+    if (w->nodes[observer].core == NULL ||
+        !sl_gossip_find(w->nodes[observer].core, &sim_self(w, subject)->id, &info))
         return false;
     *ret = info.status;
     return true;
@@ -151,17 +151,16 @@ static bool same_roots(const struct sim_world *w, const struct sim_parts *p, cha
     return same;
 }
 
-static bool pair_right(const struct sim_world *w, const struct sim_parts *p, size_t o, size_t s, char *why,
-                       size_t cap)
+static bool pair_right(const struct sim_world *w, const struct sim_parts *p, size_t o, size_t s,
+                       char *why, size_t cap)
 {
     static const char *const names[] = {"alive", "suspect", "down", "left"};
     enum sl_status status;
     bool known = sim_thinks(w, o, s, &status);
     bool held_alive = known && (status == SL_ALIVE || status == SL_SUSPECT);
     if (p->of[s] == p->of[o])
-        return held_alive
-               || no(why, cap, "node %zu holds node %zu %s, which is well", o, s,
-                     known ? names[status] : "unknown");
+        return held_alive || no(why, cap, "node %zu holds node %zu %s, which is well", o, s,
+                                known ? names[status] : "unknown");
     bool should_be_gone = is_gone(w->nodes[s].life) || p->of[s] != SIZE_MAX;
     if (should_be_gone && held_alive)
         return no(why, cap, "node %zu holds node %zu %s, which is gone", o, s, names[status]);
@@ -200,8 +199,10 @@ static bool store_right(const struct sim_world *w, size_t o, char *why, size_t c
     }
     for (size_t s = 0; s < w->n && right; s++)
         if (sim_is_healthy(w, s) && sim_pair_fine(w, o, s) && seen[s] != w->settings.services)
-            right = no(why, cap, "the registry of node %zu holds %zu services of node %zu as they are, not %u",
-                       o, seen[s], s, w->settings.services);
+            right =
+                no(why, cap,
+                   "the registry of node %zu holds %zu services of node %zu as they are, not %u", o,
+                   seen[s], s, w->settings.services);
     free(seen);
     return right;
 }

@@ -1,5 +1,6 @@
-/* main.c: starling-sim, the flock in virtual time (docs/SIMULATION.md). Prints one JSON document; ends
- * with 0, or with 1 when something was violated, or with 2 when it was called wrongly. */
+/* main.c: starling-sim, the flock in virtual time (docs/SIMULATION.md). Prints one JSON
+ * document; ends with 0, or with 1 when something was violated, or with 2 when it was called
+ * wrongly. */
 #include <errno.h>
 #include <getopt.h>
 #include <stdlib.h>
@@ -34,8 +35,10 @@ static int help(void)
     puts("usage: starling-sim [--nodes N] [--seed S] [--scenario NAME|FILE] [--set K=V]...\n"
          "                    [--until SECONDS] [--start all|staggered] [--crypto model|real]\n"
          "                    [--verbose] [--list] [--help]\n\n"
-         "Runs the gossip and store code of this tree in virtual time, with the faults of a scenario, and\n"
-         "prints one JSON document. The same arguments give the same trace. Exit status: 0, 1 when an\n"
+         "Runs the gossip and store code of this tree in virtual time, with the faults of a "
+         "scenario, and\n"
+         "prints one JSON document. The same arguments give the same trace. Exit status: 0, 1 when "
+         "an\n"
          "invariant or an expectation broke, 2 when the arguments make no sense.\n\n"
          "  --nodes N      how many nodes (default: what the scenario says)\n"
          "  --seed S       default 1\n"
@@ -58,13 +61,17 @@ static int usage(const char *what, const char *value)
 /* 0 = go on, 1 = done, 2 = wrong. */
 static int parse(int argc, char **argv, struct options *o)
 {
-    static const struct option longs[] = {
-        {"nodes", required_argument, NULL, 'n'},  {"seed", required_argument, NULL, 's'},
-        {"scenario", required_argument, NULL, 'f'}, {"set", required_argument, NULL, 'k'},
-        {"until", required_argument, NULL, 'u'},  {"start", required_argument, NULL, 'a'},
-        {"crypto", required_argument, NULL, 'c'}, {"verbose", no_argument, NULL, 'v'},
-        {"list", no_argument, NULL, 'l'},         {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0}};
+    static const struct option longs[] = {{"nodes", required_argument, NULL, 'n'},
+                                          {"seed", required_argument, NULL, 's'},
+                                          {"scenario", required_argument, NULL, 'f'},
+                                          {"set", required_argument, NULL, 'k'},
+                                          {"until", required_argument, NULL, 'u'},
+                                          {"start", required_argument, NULL, 'a'},
+                                          {"crypto", required_argument, NULL, 'c'},
+                                          {"verbose", no_argument, NULL, 'v'},
+                                          {"list", no_argument, NULL, 'l'},
+                                          {"help", no_argument, NULL, 'h'},
+                                          {NULL, 0, NULL, 0}};
     char text[64];
     for (int c; (c = getopt_long(argc, argv, "", longs, NULL)) != -1;) {
         char *end;
@@ -120,8 +127,8 @@ static int parse(int argc, char **argv, struct options *o)
 
 /* ---- a run ---- */
 
-static bool read_scenario(const struct options *o, struct sim_script *s, struct sim_settings *settings,
-                          char *error, size_t cap)
+static bool read_scenario(const struct options *o, struct sim_script *s,
+                          struct sim_settings *settings, char *error, size_t cap)
 {
     for (size_t i = 0; i < o->n_sets; i++) {
         char name[64];
@@ -131,7 +138,8 @@ static bool read_scenario(const struct options *o, struct sim_script *s, struct 
             return false;
     }
     sim_settings_init(settings);
-    return sim_script_read(s, o->scenario, error, cap) && sim_script_settings(s, settings, error, cap);
+    return sim_script_read(s, o->scenario, error, cap) &&
+           sim_script_settings(s, settings, error, cap);
 }
 
 static void start_all(struct sim_world *w, const struct sim_set *set, bool staggered)
@@ -140,7 +148,8 @@ static void start_all(struct sim_world *w, const struct sim_set *set, bool stagg
     for (size_t i = 0; i < w->n; i++) {
         if (!sim_set_has(set, i))
             continue;
-        sl_usec wait = staggered ? (sl_usec)k++ * STAGGER : sl_rand_span(&w->start_rand, 0, w->settings.spread);
+        sl_usec wait = staggered ? (sl_usec)k++ * STAGGER
+                                 : sl_rand_span(&w->start_rand, 0, w->settings.spread);
         sim_later(w, wait, (struct sim_task){.kind = SIM_TASK_START, .node = i});
     }
 }
@@ -171,7 +180,8 @@ static void settle(struct sim_world *w, const struct sim_set *set)
     w->measure.converged = -1;
 }
 
-static void run(struct sim_world *w, struct sim_script *s, const struct sim_set *begin, const struct options *o)
+static void run(struct sim_world *w, struct sim_script *s, const struct sim_set *begin,
+                const struct options *o)
 {
     sim_script_begin(s, w);
     start_all(w, begin, o->staggered);
@@ -206,14 +216,16 @@ static int simulate(const struct options *o, const char *reproduce)
         ok = false;
     }
     w->verbose = o->verbose;
-    ok = ok && sim_script_check(s, w, error, sizeof error)
-         && sim_script_set(s, w, s->begin[0] ? s->begin : "all", &begin, error, sizeof error);
+    ok = ok && sim_script_check(s, w, error, sizeof error) &&
+         sim_script_set(s, w, s->begin[0] ? s->begin : "all", &begin, error, sizeof error);
     if (ok) {
         clock_gettime(CLOCK_MONOTONIC, &from);
         run(w, s, &begin, o);
         clock_gettime(CLOCK_MONOTONIC, &to);
         sim_report_print(stdout, w, s->name,
-                         (double)(to.tv_sec - from.tv_sec) + (double)(to.tv_nsec - from.tv_nsec) / 1e9, reproduce);
+                         (double)(to.tv_sec - from.tv_sec) +
+                             (double)(to.tv_nsec - from.tv_nsec) / 1e9,
+                         reproduce);
         status = w->n_violations ? 1 : 0;
     } else {
         fprintf(stderr, "starling-sim: %s\n", error);

@@ -214,7 +214,8 @@ void sim_measure_change(struct sim_world *w, size_t node, enum sl_kind kind, uin
 
 /* ---- what cores tell ---- */
 
-void sim_measure_status(struct sim_world *w, size_t observer, const struct sl_id *id, enum sl_status status)
+void sim_measure_status(struct sim_world *w, size_t observer, const struct sl_id *id,
+                        enum sl_status status)
 {
     struct sim_measure *m = &w->measure;
     struct sim_identity *who = sim_identity_of(w, id);
@@ -236,7 +237,8 @@ void sim_measure_status(struct sim_world *w, size_t observer, const struct sl_id
         d->n_waiting--;
         sim_hist_add(&m->detect, w->now - d->at);
     }
-    if (status == SL_DOWN && who == sim_self(w, subject) && sim_is_wrong_to_fell(w, observer, subject)) {
+    if (status == SL_DOWN && who == sim_self(w, subject) &&
+        sim_is_wrong_to_fell(w, observer, subject)) {
         if (m->n_false_down++ == 0)
             snprintf(m->first_false_down, sizeof m->first_false_down,
                      "at %.3f s node %zu held node %zu down, and nothing was wrong with either",
@@ -252,10 +254,10 @@ static void check_version(struct sim_world *w, size_t observer, const struct sl_
         return;
     size_t i = (observer * w->n + who->node) * 2 + f->kind - 1;
     if (w->pair_identity[i] == who->number + 1 && sl_version_cmp(f->version, w->pairs[i]) < 0)
-        sim_violation(w, "node %zu went back from (%llu, %llu) to (%llu, %llu) of node %u", observer,
-                      (unsigned long long)w->pairs[i].epoch, (unsigned long long)w->pairs[i].seq,
-                      (unsigned long long)f->version.epoch, (unsigned long long)f->version.seq,
-                      who->node);
+        sim_violation(w, "node %zu went back from (%llu, %llu) to (%llu, %llu) of node %u",
+                      observer, (unsigned long long)w->pairs[i].epoch,
+                      (unsigned long long)w->pairs[i].seq, (unsigned long long)f->version.epoch,
+                      (unsigned long long)f->version.seq, who->node);
     w->pair_identity[i] = who->number + 1;
     w->pairs[i] = f->version;
 }
@@ -288,8 +290,11 @@ void sim_measure_fact(struct sim_world *w, size_t observer, const struct sl_fact
 
 void sim_window_open(struct sim_world *w, struct sim_window *win)
 {
-    *win = (struct sim_window){.open = true, .since = w->now, .bytes = w->net.n_bytes,
-                               .messages = w->net.n_messages, .changes = w->measure.n_changes};
+    *win = (struct sim_window){.open = true,
+                               .since = w->now,
+                               .bytes = w->net.n_bytes,
+                               .messages = w->net.n_messages,
+                               .changes = w->measure.n_changes};
 }
 
 void sim_window_close(struct sim_world *w, struct sim_window *win)

@@ -1,5 +1,6 @@
-/* measure.h: how fast the flock sees deaths and changes, how soon it agrees, what it sends; and who is
- * right about whom (judge.c). Deaths and changes that are being watched keep one bit per node. */
+/* measure.h: how fast the flock sees deaths and changes, how soon it agrees, what it sends; and
+ * who is right about whom (judge.c). Deaths and changes that are being watched keep one bit per
+ * node. */
 #ifndef SL_SIM_MEASURE_H
 #define SL_SIM_MEASURE_H
 
@@ -53,14 +54,15 @@ struct sim_measure {
     uint64_t n_false_down, n_conflicts, n_status;
     char first_false_down[160];
 
-    uint64_t version; /* rises with each change of the world */
-    struct sim_parts *parts; /* judge.c: who can reach whom, of one version */
+    uint64_t version;               /* rises with each change of the world */
+    struct sim_parts *parts;        /* judge.c: who can reach whom, of one version */
     sl_usec changed, rules_changed; /* when the world last changed what nodes should think */
     bool quiet_judged;              /* since then */
 
-    bool awaiting, polling;         /* agreement */
-    sl_usec await_since, converged; /* converged: how long the last awaited agreement took; -1 = none */
-    sl_usec settled;                /* how long the start took; -1 = it did not come about */
+    bool awaiting, polling; /* agreement */
+    sl_usec await_since,
+        converged;   /* converged: how long the last awaited agreement took; -1 = none */
+    sl_usec settled; /* how long the start took; -1 = it did not come about */
 
     struct sim_window rest, load;
     uint64_t zero_bytes, zero_messages; /* at time 0 of the scenario */
@@ -76,7 +78,8 @@ void sim_measure_death(struct sim_world *w, size_t node);
 void sim_measure_back(struct sim_world *w, size_t node);
 void sim_measure_change(struct sim_world *w, size_t node, enum sl_kind kind, uint64_t hash);
 /* What a core told. */
-void sim_measure_status(struct sim_world *w, size_t observer, const struct sl_id *id, enum sl_status status);
+void sim_measure_status(struct sim_world *w, size_t observer, const struct sl_id *id,
+                        enum sl_status status);
 void sim_measure_fact(struct sim_world *w, size_t observer, const struct sl_fact *f);
 
 void sim_window_open(struct sim_world *w, struct sim_window *win);
@@ -91,8 +94,8 @@ void sim_poll(struct sim_world *w);
 bool sim_is_healthy(const struct sim_world *w, size_t node);
 /* Both healthy, and nothing wrong between them, for the time of grace. */
 bool sim_is_wrong_to_fell(const struct sim_world *w, size_t observer, size_t subject);
-/* All healthy nodes that can reach each other hold the same facts, and hold alive exactly each other.
- * Otherwise false and a sentence in why[cap]. `deep` looks at every pair. */
+/* All healthy nodes that can reach each other hold the same facts, and hold alive exactly each
+ * other. Otherwise false and a sentence in why[cap]. `deep` looks at every pair. */
 bool sim_agree(struct sim_world *w, bool deep, char *why, size_t cap);
 /* One pair; false and a sentence when `observer` thinks of `subject` what it should not. */
 bool sim_thinks(const struct sim_world *w, size_t observer, size_t subject, enum sl_status *ret);

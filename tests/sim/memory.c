@@ -1,5 +1,5 @@
-/* memory.c: the counting allocator. A refusal is drawn from the account's own stream, so that it never
- * moves anybody else's chance. */
+/* memory.c: the counting allocator. A refusal is drawn from the account's own stream, so that it
+ * never moves anybody else's chance. */
 #include "tests/sim/memory.h"
 
 #include <stdio.h>

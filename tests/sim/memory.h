@@ -1,5 +1,5 @@
-/* memory.h: memory for the world, and the counting allocator it lends to its cores.
- * The world itself does not survive a lack of memory: it says so and ends with status 2. A core must
+/* memory.h: memory for the world, and the counting allocator it lends to its cores. The world
+ * itself does not survive a lack of memory: it says so and ends with status 2. A core must
  * survive it, so what is lent to cores can be told to fail. */
 #ifndef SL_SIM_MEMORY_H
 #define SL_SIM_MEMORY_H

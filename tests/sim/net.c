@@ -1,24 +1,26 @@
-/* net.c: connections as TCP and CURVE make them, between processes that may be dead, frozen or away. */
+/* net.c: connections as TCP and CURVE make them, between processes that may be dead, frozen or
+ * away. */
 #include "tests/sim/net.h"
 
 #include <stdlib.h>
 
 #include "tests/sim/world.h"
 
-#define RTO_FIRST SL_MS(200)     /* Linux: TCP_RTO_MIN */
-#define RTO_MAX SL_SEC(120)      /* TCP_RTO_MAX */
-#define GIVE_UP SL_MS(924600)    /* net.ipv4.tcp_retries2 = 15 */
-#define ACK_DELAY SL_MS(40)      /* a reply within this carries the acknowledgement */
+#define RTO_FIRST SL_MS(200)  /* Linux: TCP_RTO_MIN */
+#define RTO_MAX SL_SEC(120)   /* TCP_RTO_MAX */
+#define GIVE_UP SL_MS(924600) /* net.ipv4.tcp_retries2 = 15 */
+#define ACK_DELAY SL_MS(40)   /* a reply within this carries the acknowledgement */
 #define PROBE_TIMEOUT SL_SEC(2)
 
-/* Bytes on the wire, link layer left out: a segment has 20 (IP) + 20 (TCP) + 12 (time stamps); a message
- * of p bytes is CURVE's MESSAGE command of p + 33 (name 8, nonce 8, authenticator 16, flags 1) in a ZMTP
- * frame with 2 more, or 9 from 256 on. */
+/* Bytes on the wire, link layer left out: a segment has 20 (IP) + 20 (TCP) + 12 (time stamps); a
+ * message of p bytes is CURVE's MESSAGE command of p + 33 (name 8, nonce 8, authenticator 16,
+ * flags 1) in a ZMTP frame with 2 more, or 9 from 256 on. */
 #define SEGMENT 52
 #define SEGMENT_PAYLOAD 1448
 #define CURVE 33
-/* SYN 60, SYN-ACK 60, ACK; greetings 2 x 64; HELLO 202, WELCOME 170, INITIATE 306, READY 72 (with their
- * frames); eight data segments and four bare acknowledgements. The hello of the core comes on top. */
+/* SYN 60, SYN-ACK 60, ACK; greetings 2 x 64; HELLO 202, WELCOME 170, INITIATE 306, READY 72
+ * (with their frames); eight data segments and four bare acknowledgements. The hello of the core
+ * comes on top. */
 #define HANDSHAKE_BYTES (60 + 60 + 52 + 128 + 202 + 170 + 306 + 72 + 12 * SEGMENT)
 #define CLOSE_BYTES (4 * SEGMENT)
 #define REFUSED_BYTES (60 + 40)
@@ -67,7 +69,8 @@ void sim_conn_unref(struct sim_world *w, struct sim_conn *c)
     free(c);
 }
 
-static void plan(struct sim_world *w, sl_usec at, enum sim_event_kind kind, struct sim_conn *c, unsigned dir)
+static void plan(struct sim_world *w, sl_usec at, enum sim_event_kind kind, struct sim_conn *c,
+                 unsigned dir)
 {
     sim_conn_ref(c);
     sim_at(w, at, kind, 0, dir, c);
@@ -99,7 +102,8 @@ static void conn_over(struct sim_world *w, struct sim_conn *c)
 
 /* ---- links of a node ---- */
 
-static void link_add(struct sim_world *w, size_t node, sl_link link, struct sim_conn *c, unsigned end)
+static void link_add(struct sim_world *w, size_t node, sl_link link, struct sim_conn *c,
+                     unsigned end)
 {
     struct sim_node *n = &w->nodes[node];
     if (n->n_links == n->cap_links) {
@@ -110,7 +114,7 @@ static void link_add(struct sim_world *w, size_t node, sl_link link, struct sim_
     c->end[end].link = link;
     if (n->n_links > w->net.connections_max)
         w->net.connections_max = n->n_links;
-    if (n->n_links > SL_LINKS_MAX + 1)
+    if (n->n_links > SL_LINKS_MAX)
         sim_violation(w, "node %zu holds %zu connections, the limit is %d", node, n->n_links,
                       SL_LINKS_MAX);
 }
@@ -314,14 +318,15 @@ static void flush(struct sim_world *w, struct sim_conn *c, unsigned d)
 {
     struct sim_dir *dir = &c->dir[d];
     dir->flush_planned = false;
-    while (dir->held && c->state == SIM_CONN_OPEN
-           && !sim_blocked(w, c->end[d].node, c->end[1 - d].node))
+    while (dir->held && c->state == SIM_CONN_OPEN &&
+           !sim_blocked(w, c->end[d].node, c->end[1 - d].node))
         deliver(w, c, d, take(&dir->held));
     if (dir->held == NULL)
         dir->resent = false;
 }
 
-/* When TCP tries again what it has been trying since `since`: 200 ms later, 400 ms after that ... */
+/* When TCP tries again what it has been trying since `since`: 200 ms later, 400 ms after that
+ * ... */
 static sl_usec next_resend(sl_usec since, sl_usec now)
 {
     sl_usec at = since;
@@ -335,8 +340,8 @@ void sim_net_release(struct sim_world *w)
     for (struct sim_conn *c = w->net.first; c; c = c->next) {
         for (unsigned d = 0; d < 2 && c->state == SIM_CONN_OPEN; d++) {
             struct sim_dir *dir = &c->dir[d];
-            if (!dir->held || dir->flush_planned
-                || sim_blocked(w, c->end[d].node, c->end[1 - d].node))
+            if (!dir->held || dir->flush_planned ||
+                sim_blocked(w, c->end[d].node, c->end[1 - d].node))
                 continue;
             dir->flush_planned = true;
             plan(w, dir->resent ? next_resend(dir->held_since, w->now) : w->now, SIM_FLUSH, c, d);
@@ -382,8 +387,9 @@ void sim_dial(struct sim_world *w, size_t node, sl_link link, const struct sl_ad
     c->dialled = w->now;
     link_add(w, node, link, c, 0);
     size_t to = sim_node_at(w, addr);
-    sl_usec wait = to == SIZE_MAX ? 0 : sl_rand_span(&w->net_rand, w->settings.delay_min,
-                                                     w->settings.delay_max);
+    sl_usec wait = to == SIZE_MAX
+                       ? 0
+                       : sl_rand_span(&w->net_rand, w->settings.delay_min, w->settings.delay_max);
     plan(w, w->now + wait, SIM_SYN, c, 0);
     plan(w, w->now + w->settings.dial_timeout, SIM_DIAL_TIMEOUT, c, 0);
 }
@@ -391,8 +397,8 @@ void sim_dial(struct sim_world *w, size_t node, sl_link link, const struct sl_ad
 /* The first packet of a connection gets through, there and back. */
 static bool syn_passes(struct sim_world *w, size_t from, size_t to)
 {
-    return to != SIZE_MAX && !sim_blocked(w, from, to) && !sim_blocked(w, to, from)
-           && !is_lost(w, from, to) && !is_lost(w, to, from);
+    return to != SIZE_MAX && !sim_blocked(w, from, to) && !sim_blocked(w, to, from) &&
+           !is_lost(w, from, to) && !is_lost(w, to, from);
 }
 
 static void syn(struct sim_world *w, struct sim_conn *c)
@@ -466,8 +472,11 @@ static void dial_timeout(struct sim_world *w, struct sim_conn *c)
 void sim_probe(struct sim_world *w, size_t node, sl_link link, const struct sl_addr *addr)
 {
     struct sim_probe *p = sim_zero(sizeof *p);
-    *p = (struct sim_probe){.node = (uint32_t)node, .process = w->nodes[node].process, .link = link,
-                            .addr = *addr, .since = w->now};
+    *p = (struct sim_probe){.node = (uint32_t)node,
+                            .process = w->nodes[node].process,
+                            .link = link,
+                            .addr = *addr,
+                            .since = w->now};
     w->net.n_probes++;
     sim_at(w, w->now + sl_rand_span(&w->net_rand, w->settings.delay_min, w->settings.delay_max),
            SIM_PROBE, node, 0, p);
@@ -524,8 +533,10 @@ bool sim_net_accept(struct sim_world *w, struct sim_conn *c)
 {
     struct sim_node *n = &w->nodes[c->end[1].node];
     n->next_accept += 2;
+    if (!sl_gossip_accept(n->core, sim_mono(w, n), n->next_accept, c->c_d))
+        return false;
     link_add(w, c->end[1].node, n->next_accept, c, 1);
-    return sl_gossip_accept(n->core, sim_mono(w, n), n->next_accept, c->c_d);
+    return true;
 }
 
 void sim_net_fini(struct sim_world *w)

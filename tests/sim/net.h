@@ -1,8 +1,8 @@
 /* net.h: connections over a network that behaves like TCP (net.c), and what breaks it (rules.c).
  *
  * A direction of a connection delivers in order and never loses: a lost packet is a wait for its
- * resend, a cut is silence in which messages wait, and after a quarter of an hour TCP gives up. Messages
- * are lost only when a queue is full or when the connection ends. */
+ * resend, a cut is silence in which messages wait, and after a quarter of an hour TCP gives up.
+ * Messages are lost only when a queue is full or when the connection ends. */
 #ifndef SL_SIM_NET_H
 #define SL_SIM_NET_H
 
@@ -16,7 +16,7 @@ struct sim_item;
 struct sim_msg {
     struct sim_msg *next;
     uint32_t len;
-    bool last;  /* no bytes: the other end is closed (FIN or RST) */
+    bool last; /* no bytes: the other end is closed (FIN or RST) */
     uint8_t bytes[];
 };
 
@@ -26,11 +26,11 @@ struct sim_dir {
     struct sim_msg *held, **held_end; /* arrived where they cannot pass now */
     sl_usec last_arrival;
     sl_usec held_since;
-    uint32_t n;          /* messages sent and not yet read */
+    uint32_t n; /* messages sent and not yet read */
     bool flush_planned;
-    bool resent;         /* what is held was lost on its way: TCP sends it again when its clock says so */
-    bool ended;          /* the last message is on its way */
-    sl_usec ack_owed;    /* since when a segment is not acknowledged; SL_NEVER = none is */
+    bool resent; /* what is held was lost on its way: TCP sends it again when its clock says so */
+    bool ended;  /* the last message is on its way */
+    sl_usec ack_owed; /* since when a segment is not acknowledged; SL_NEVER = none is */
 };
 
 enum sim_conn_state { SIM_CONN_DIALLED, SIM_CONN_SHAKING, SIM_CONN_OPEN, SIM_CONN_OVER };

@@ -20,12 +20,30 @@ static double elapsed_s(const struct sim_world *w)
     return (double)(w->now - w->zero) / 1e6;
 }
 
-static double detect_p50(const struct sim_world *w) { return hist(&w->measure.detect, 50); }
-static double detect_p99(const struct sim_world *w) { return hist(&w->measure.detect, 99); }
-static double detect_max(const struct sim_world *w) { return hist(&w->measure.detect, 100); }
-static double spread_p50(const struct sim_world *w) { return hist(&w->measure.spread, 50); }
-static double spread_p99(const struct sim_world *w) { return hist(&w->measure.spread, 99); }
-static double spread_max(const struct sim_world *w) { return hist(&w->measure.spread, 100); }
+static double detect_p50(const struct sim_world *w)
+{
+    return hist(&w->measure.detect, 50);
+}
+static double detect_p99(const struct sim_world *w)
+{
+    return hist(&w->measure.detect, 99);
+}
+static double detect_max(const struct sim_world *w)
+{
+    return hist(&w->measure.detect, 100);
+}
+static double spread_p50(const struct sim_world *w)
+{
+    return hist(&w->measure.spread, 50);
+}
+static double spread_p99(const struct sim_world *w)
+{
+    return hist(&w->measure.spread, 99);
+}
+static double spread_max(const struct sim_world *w)
+{
+    return hist(&w->measure.spread, 100);
+}
 
 static double converge(const struct sim_world *w)
 {
@@ -37,7 +55,10 @@ static double settle(const struct sim_world *w)
     return w->measure.settled < 0 ? NOT : ms(w->measure.settled);
 }
 
-static double false_down(const struct sim_world *w) { return (double)w->measure.n_false_down; }
+static double false_down(const struct sim_world *w)
+{
+    return (double)w->measure.n_false_down;
+}
 
 /* Of the time at rest where the scenario names one, else of all its time. */
 static double per_node_s(const struct sim_world *w, uint64_t at_rest, uint64_t in_all)
@@ -67,7 +88,10 @@ static double bytes_per_change(const struct sim_world *w)
     return ((double)load->bytes - idle) / (double)load->changes;
 }
 
-static double connections_max(const struct sim_world *w) { return (double)w->net.connections_max; }
+static double connections_max(const struct sim_world *w)
+{
+    return (double)w->net.connections_max;
+}
 
 static void sum_stats(const struct sim_world *w, struct sl_gossip_stats *ret)
 {
@@ -90,35 +114,101 @@ static double repair_bytes(const struct sim_world *w)
     return (double)sum.sync_bytes;
 }
 
-static double deaths(const struct sim_world *w) { return (double)w->measure.n_deaths; }
-static double detect_missed(const struct sim_world *w) { return (double)w->measure.n_missed; }
-static double changes(const struct sim_world *w) { return (double)w->measure.n_changes; }
-static double changes_late(const struct sim_world *w) { return (double)w->measure.n_late_changes; }
-static double changes_open(const struct sim_world *w) { return (double)w->measure.n_open_changes; }
-static double verdicts(const struct sim_world *w) { return (double)w->measure.n_status; }
-static double conflicts(const struct sim_world *w) { return (double)w->measure.n_conflicts; }
-static double dropped(const struct sim_world *w) { return (double)w->net.n_dropped; }
-static double dials(const struct sim_world *w) { return (double)w->net.n_dials; }
-static double probes(const struct sim_world *w) { return (double)w->net.n_probes; }
-static double verified(const struct sim_world *w) { return (double)w->crypto_count.n_verifies; }
-static double forged(const struct sim_world *w) { return (double)w->crypto_count.n_forged; }
-static double memory_peak(const struct sim_world *w) { return (double)w->memory.peak; }
-static double events(const struct sim_world *w) { return (double)w->n_events; }
+static double deaths(const struct sim_world *w)
+{
+    return (double)w->measure.n_deaths;
+}
+
+static double detect_missed(const struct sim_world *w)
+{
+    uint64_t n = w->measure.n_missed;
+    for (size_t i = 0; i < w->n; i++)
+        n += w->measure.deaths[i] ? w->measure.deaths[i]->n_waiting : 0;
+    return (double)n;
+}
+
+static double changes(const struct sim_world *w)
+{
+    return (double)w->measure.n_changes;
+}
+static double changes_late(const struct sim_world *w)
+{
+    return (double)w->measure.n_late_changes;
+}
+static double changes_open(const struct sim_world *w)
+{
+    return (double)w->measure.n_open_changes;
+}
+static double verdicts(const struct sim_world *w)
+{
+    return (double)w->measure.n_status;
+}
+static double conflicts(const struct sim_world *w)
+{
+    return (double)w->measure.n_conflicts;
+}
+static double dropped(const struct sim_world *w)
+{
+    return (double)w->net.n_dropped;
+}
+static double dials(const struct sim_world *w)
+{
+    return (double)w->net.n_dials;
+}
+static double probes(const struct sim_world *w)
+{
+    return (double)w->net.n_probes;
+}
+static double verified(const struct sim_world *w)
+{
+    return (double)w->crypto_count.n_verifies;
+}
+static double forged(const struct sim_world *w)
+{
+    return (double)w->crypto_count.n_forged;
+}
+static double memory_peak(const struct sim_world *w)
+{
+    return (double)w->memory.peak;
+}
+static double events(const struct sim_world *w)
+{
+    return (double)w->n_events;
+}
 
 /* A name with a dot belongs into the object that the part before it names. */
 static const struct figure {
     const char *name;
     double (*of)(const struct sim_world *w);
 } figures[] = {
-    {"detect_ms.p50", detect_p50}, {"detect_ms.p99", detect_p99}, {"detect_ms.max", detect_max},
-    {"spread_ms.p50", spread_p50}, {"spread_ms.p99", spread_p99}, {"spread_ms.max", spread_max},
-    {"converge_ms", converge}, {"false_down", false_down}, {"bytes_per_node_s", bytes_per_node_s},
-    {"msgs_per_node_s", msgs_per_node_s}, {"bytes_per_change", bytes_per_change},
-    {"connections_max", connections_max}, {"repair_bytes", repair_bytes}, {"settle_ms", settle},
-    {"deaths", deaths}, {"detect_missed", detect_missed}, {"changes", changes},
-    {"changes_late", changes_late}, {"changes_open", changes_open}, {"verdicts", verdicts},
-    {"conflicts", conflicts}, {"dropped", dropped}, {"dials", dials}, {"probes", probes},
-    {"verified", verified}, {"forged", forged}, {"memory_peak_bytes", memory_peak}, {"events", events},
+    {"detect_ms.p50", detect_p50},
+    {"detect_ms.p99", detect_p99},
+    {"detect_ms.max", detect_max},
+    {"spread_ms.p50", spread_p50},
+    {"spread_ms.p99", spread_p99},
+    {"spread_ms.max", spread_max},
+    {"converge_ms", converge},
+    {"false_down", false_down},
+    {"bytes_per_node_s", bytes_per_node_s},
+    {"msgs_per_node_s", msgs_per_node_s},
+    {"bytes_per_change", bytes_per_change},
+    {"connections_max", connections_max},
+    {"repair_bytes", repair_bytes},
+    {"settle_ms", settle},
+    {"deaths", deaths},
+    {"detect_missed", detect_missed},
+    {"changes", changes},
+    {"changes_late", changes_late},
+    {"changes_open", changes_open},
+    {"verdicts", verdicts},
+    {"conflicts", conflicts},
+    {"dropped", dropped},
+    {"dials", dials},
+    {"probes", probes},
+    {"verified", verified},
+    {"forged", forged},
+    {"memory_peak_bytes", memory_peak},
+    {"events", events},
 };
 
 bool sim_report_figure(const struct sim_world *w, const char *name, double *ret, bool *ret_measured)
@@ -151,7 +241,7 @@ static void print_number(FILE *out, double v)
 {
     if (isnan(v))
         fputs("null", out);
-    else if (fabs(v) < 1e15 && floor(v) == v)
+    else if (v < 1e15 && v > -1e15 && (double)(long long)v == v)
         fprintf(out, "%.0f", v);
     else
         fprintf(out, "%.3f", v);
@@ -200,10 +290,12 @@ void sim_report_print(FILE *out, const struct sim_world *w, const char *scenario
 {
     uint64_t trace[2];
     sim_hash_sum(&w->trace, trace);
-    fprintf(out, "{\"nodes\": %zu, \"seed\": %llu, \"scenario\": ", w->n, (unsigned long long)w->seed);
+    fprintf(out, "{\"nodes\": %zu, \"seed\": %llu, \"scenario\": ", w->n,
+            (unsigned long long)w->seed);
     print_text(out, scenario);
     fprintf(out, ", \"virtual_s\": %.3f, \"real_s\": %.3f, \"trace\": \"%016llx%016llx\"",
-            (double)w->now / 1e6, real_s, (unsigned long long)trace[0], (unsigned long long)trace[1]);
+            (double)w->now / 1e6, real_s, (unsigned long long)trace[0],
+            (unsigned long long)trace[1]);
     print_figures(out, w);
     print_counters(out, w);
     fputs(",\n \"reproduce\": ", out);

@@ -1,6 +1,6 @@
-/* rules.c: what is cut, held, slow or lossy between which nodes.
- * A rule names two sets, one way or both, and perhaps a share of the pairs between them, drawn by a hash
- * of the pair: that costs nothing per pair and stays the same for the life of the rule. */
+/* rules.c: what is cut, held, slow or lossy between which nodes. A rule names two sets, one way
+ * or both, and perhaps a share of the pairs between them, drawn by a hash of the pair: that
+ * costs nothing per pair and stays the same for the life of the rule. */
 #include "tests/sim/world.h"
 
 static bool is_drawn(const struct sim_rule *r, size_t from, size_t to)

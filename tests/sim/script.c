@@ -1,5 +1,5 @@
-/* script.c: reading scenarios. A line is words; `$name` in a word is replaced by a value while reading,
- * sets are worked out when they are used. */
+/* script.c: reading scenarios. A line is words; `$name` in a word is replaced by a value while
+ * reading, sets are worked out when they are used. */
 #include "tests/sim/script.h"
 
 #include <dirent.h>
@@ -23,16 +23,16 @@ static bool fail(char *error, size_t cap, const char *format, ...)
 
 /* ---- values ---- */
 
-bool sim_script_value(struct sim_script *s, const char *name, const char *value, bool outside, char *error,
-                      size_t cap)
+bool sim_script_value(struct sim_script *s, const char *name, const char *value, bool outside,
+                      char *error, size_t cap)
 {
     size_t i = 0;
     while (i < s->n_values && strcmp(s->values[i].name, name) != 0)
         i++;
     if (i < s->n_values && s->values[i].outside && !outside)
         return true;
-    if (i == SIM_NAMES_MAX || strlen(name) >= sizeof s->values[i].name
-        || strlen(value) >= sizeof s->values[i].value)
+    if (i == SIM_NAMES_MAX || strlen(name) >= sizeof s->values[i].name ||
+        strlen(value) >= sizeof s->values[i].value)
         return fail(error, cap, "too many values, or '%s' is too long", name);
     strcpy(s->values[i].name, name);
     strcpy(s->values[i].value, value);
@@ -49,12 +49,14 @@ static const char *value_of(const struct sim_script *s, const char *name, size_t
     return NULL;
 }
 
-bool sim_script_settings(struct sim_script *s, struct sim_settings *settings, char *error, size_t cap)
+bool sim_script_settings(struct sim_script *s, struct sim_settings *settings, char *error,
+                         size_t cap)
 {
     for (size_t i = 0; i < s->n_values; i++) {
         bool own = s->values[i].name[0] == '.'; /* declared by `default` */
         for (size_t k = 0; k < s->n_values && !own; k++)
-            own = s->values[k].name[0] == '.' && strcmp(s->values[k].name + 1, s->values[i].name) == 0;
+            own = s->values[k].name[0] == '.' &&
+                  strcmp(s->values[k].name + 1, s->values[i].name) == 0;
         if (!own && !sim_settings_set(settings, s->values[i].name, s->values[i].value, error, cap))
             return false;
     }
@@ -110,7 +112,8 @@ static bool keep(struct sim_script *s, struct sim_line *l, size_t skip, char *er
     return true;
 }
 
-/* `at T ...`, `every D from A to B ...`, `finally ...`: things to do; the rest says what the world is. */
+/* `at T ...`, `every D from A to B ...`, `finally ...`: things to do; the rest says what the
+ * world is. */
 static bool read_line(struct sim_script *s, struct sim_line *l, char *error, size_t cap)
 {
     char *const *w = l->word;
@@ -118,9 +121,9 @@ static bool read_line(struct sim_script *s, struct sim_line *l, char *error, siz
     char own[40];
     if (strcmp(w[0], "at") == 0 && l->n_words > 1 && sim_parse_time(w[1], &l->at))
         return keep(s, l, 2, error, cap);
-    if (strcmp(w[0], "every") == 0 && l->n_words > 6 && strcmp(w[2], "from") == 0
-        && strcmp(w[4], "to") == 0 && sim_parse_time(w[1], &l->every) && l->every > 0
-        && sim_parse_time(w[3], &l->at) && sim_parse_time(w[5], &l->to))
+    if (strcmp(w[0], "every") == 0 && l->n_words > 6 && strcmp(w[2], "from") == 0 &&
+        strcmp(w[4], "to") == 0 && sim_parse_time(w[1], &l->every) && l->every > 0 &&
+        sim_parse_time(w[3], &l->at) && sim_parse_time(w[5], &l->to))
         return keep(s, l, 6, error, cap);
     if (strcmp(w[0], "finally") == 0) {
         l->finally = true;
@@ -128,7 +131,8 @@ static bool read_line(struct sim_script *s, struct sim_line *l, char *error, siz
     }
     if (strcmp(w[0], "let") == 0 && l->n_words == 3)
         return keep(s, l, 0, error, cap);
-    if (strcmp(w[0], "nodes") == 0 && l->n_words == 2 && sim_parse_count(w[1], SIM_NODES_MAX, &count)) {
+    if (strcmp(w[0], "nodes") == 0 && l->n_words == 2 &&
+        sim_parse_count(w[1], SIM_NODES_MAX, &count)) {
         s->nodes = (size_t)count;
         return true;
     }
@@ -144,8 +148,8 @@ static bool read_line(struct sim_script *s, struct sim_line *l, char *error, siz
         return sim_script_value(s, w[1], w[2], false, error, cap);
     if (strcmp(w[0], "default") == 0 && l->n_words == 3) {
         snprintf(own, sizeof own, ".%s", w[1]);
-        return sim_script_value(s, own, "", false, error, cap)
-               && sim_script_value(s, w[1], w[2], false, error, cap);
+        return sim_script_value(s, own, "", false, error, cap) &&
+               sim_script_value(s, w[1], w[2], false, error, cap);
     }
     return fail(error, cap, "'%s' here is not understood", w[0]);
 }
@@ -164,8 +168,8 @@ static bool read_text(struct sim_script *s, char *text, char *error, size_t cap)
             free(s->about);
             s->about = strcpy(sim_zero(strlen(at)), at + 6);
         } else {
-            ok = expand(s, at, l.text, 512, why, sizeof why) && split(&l, why, sizeof why)
-                 && (l.n_words == 0 || read_line(s, &l, why, sizeof why));
+            ok = expand(s, at, l.text, 512, why, sizeof why) && split(&l, why, sizeof why) &&
+                 (l.n_words == 0 || read_line(s, &l, why, sizeof why));
         }
         free(l.text);
         if (!ok)
@@ -186,10 +190,12 @@ static char *slurp(const char *path)
     return text;
 }
 
-/* Scenarios lie where STARLING_SIM_SCENARIOS says, where the build said, or beside the working directory. */
+/* Scenarios lie where STARLING_SIM_SCENARIOS says, where the build said, or beside the working
+ * directory. */
 static char *find(struct sim_script *s, const char *name)
 {
-    const char *const dirs[] = {getenv("STARLING_SIM_SCENARIOS"), SIM_SCENARIO_DIR, "tests/sim/scenarios"};
+    const char *const dirs[] = {getenv("STARLING_SIM_SCENARIOS"), SIM_SCENARIO_DIR,
+                                "tests/sim/scenarios"};
     s->path = sim_zero(4096);
     snprintf(s->path, 4096, "%s", name);
     if (strchr(name, '/') || strchr(name, '.'))
@@ -303,8 +309,8 @@ static bool amount(const char *text, size_t n, size_t *ret)
     return true;
 }
 
-static bool term(struct sim_script *s, struct sim_world *w, char *text, struct sim_set *set, char *error,
-                 size_t cap)
+static bool term(struct sim_script *s, struct sim_world *w, char *text, struct sim_set *set,
+                 char *error, size_t cap)
 {
     char *save = NULL;
     char *base = strtok_r(text, "!", &save), *colon = base ? strchr(base, ':') : NULL;
@@ -317,10 +323,12 @@ static bool term(struct sim_script *s, struct sim_world *w, char *text, struct s
         *colon++ = '\0';
     if (named && colon == NULL)
         sim_set_copy(set, named);
-    else if (strcmp(base, "all") == 0 || (colon && (strcmp(base, "first") == 0 || strcmp(base, "last") == 0
-                                                    || strcmp(base, "any") == 0)))
+    else if (strcmp(base, "all") == 0 ||
+             (colon && (strcmp(base, "first") == 0 || strcmp(base, "last") == 0 ||
+                        strcmp(base, "any") == 0)))
         sim_set_all(set);
-    else if (sscanf(base, "%zu-%zu%n", &low, &high, &used) == 2 && base[used] == '\0' && low <= high)
+    else if (sscanf(base, "%zu-%zu%n", &low, &high, &used) == 2 && base[used] == '\0' &&
+             low <= high)
         for (size_t i = low; i <= high && i < w->n; i++)
             sim_set_add(set, i);
     else if (sscanf(base, "%zu%n", &low, &used) == 1 && base[used] == '\0' && low < w->n)
@@ -342,8 +350,8 @@ static bool term(struct sim_script *s, struct sim_world *w, char *text, struct s
     return true;
 }
 
-bool sim_script_set(struct sim_script *s, struct sim_world *w, const char *text, struct sim_set *ret,
-                    char *error, size_t cap)
+bool sim_script_set(struct sim_script *s, struct sim_world *w, const char *text,
+                    struct sim_set *ret, char *error, size_t cap)
 {
     char copy[256];
     char *save = NULL;
@@ -368,11 +376,13 @@ bool sim_script_set(struct sim_script *s, struct sim_world *w, const char *text,
 
 /* ---- running ---- */
 
-static bool let(struct sim_script *s, struct sim_world *w, const struct sim_line *l, char *error, size_t cap)
+static bool let(struct sim_script *s, struct sim_world *w, const struct sim_line *l, char *error,
+                size_t cap)
 {
     size_t i = s->n_sets;
     struct sim_set set;
-    if (i == SIM_NAMES_MAX || strlen(l->word[1]) >= sizeof s->sets[i].name || set_named(s, l->word[1]))
+    if (i == SIM_NAMES_MAX || strlen(l->word[1]) >= sizeof s->sets[i].name ||
+        set_named(s, l->word[1]))
         return fail(error, cap, "'%s' is too long, or there already", l->word[1]);
     if (!sim_script_set(s, w, l->word[2], &set, error, cap))
         return false;

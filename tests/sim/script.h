@@ -12,13 +12,13 @@
 #define SIM_NAMES_MAX 64
 
 struct sim_line {
-    unsigned number;  /* in the file */
-    char *text;       /* owns the words */
+    unsigned number; /* in the file */
+    char *text;      /* owns the words */
     char *word[SIM_WORDS_MAX + 1];
     size_t n_words;
-    sl_usec at;       /* of the scenario's time */
+    sl_usec at;        /* of the scenario's time */
     sl_usec every, to; /* every > 0: again and again until `to` */
-    bool finally;     /* when all is over */
+    bool finally;      /* when all is over */
 };
 
 struct sim_script {
@@ -27,9 +27,9 @@ struct sim_script {
     char *about;
     struct sim_line lines[SIM_LINES_MAX];
     size_t n_lines;
-    size_t nodes;    /* 0 = the scenario does not say */
-    char begin[64];  /* the set that starts before time 0; "" = all */
-    sl_usec until;   /* of the scenario's time */
+    size_t nodes;   /* 0 = the scenario does not say */
+    char begin[64]; /* the set that starts before time 0; "" = all */
+    sl_usec until;  /* of the scenario's time */
     bool has_until;
     struct {
         char name[32], value[64];
@@ -47,9 +47,17 @@ struct sim_script {
 };
 
 /* Something planned for later. */
-enum sim_task_kind { SIM_TASK_START, SIM_TASK_KILL, SIM_TASK_LEAVE, SIM_TASK_THAW,
-                     SIM_TASK_SLOW_END, SIM_TASK_OOM_END, SIM_TASK_CONVERGED, SIM_TASK_WINDOW_END,
-                     SIM_TASK_SWARM };
+enum sim_task_kind {
+    SIM_TASK_START,
+    SIM_TASK_KILL,
+    SIM_TASK_LEAVE,
+    SIM_TASK_THAW,
+    SIM_TASK_SLOW_END,
+    SIM_TASK_OOM_END,
+    SIM_TASK_CONVERGED,
+    SIM_TASK_WINDOW_END,
+    SIM_TASK_SWARM
+};
 struct sim_task {
     enum sim_task_kind kind;
     size_t node;
@@ -60,13 +68,16 @@ void sim_later(struct sim_world *w, sl_usec wait, struct sim_task task);
 
 /* ---- script.c ---- */
 
-/* A value of --set: a setting of the world or a name of the scenario's own. False and a sentence. */
-bool sim_script_value(struct sim_script *s, const char *name, const char *value, bool outside, char *error,
-                      size_t cap);
-/* Read a file (a name is looked for among those that come with the program). False and a sentence. */
+/* A value of --set: a setting of the world or a name of the scenario's own. False and a
+ * sentence. */
+bool sim_script_value(struct sim_script *s, const char *name, const char *value, bool outside,
+                      char *error, size_t cap);
+/* Read a file (a name is looked for among those that come with the program). False and a
+ * sentence. */
 bool sim_script_read(struct sim_script *s, const char *name, char *error, size_t cap);
 /* Values that are settings go into the settings; the others must be used by the scenario. */
-bool sim_script_settings(struct sim_script *s, struct sim_settings *settings, char *error, size_t cap);
+bool sim_script_settings(struct sim_script *s, struct sim_settings *settings, char *error,
+                         size_t cap);
 /* Try every line without doing anything, so that a mistake shows before the run. */
 bool sim_script_check(struct sim_script *s, struct sim_world *w, char *error, size_t cap);
 /* From now on this script answers for what is planned in this world. */
@@ -80,8 +91,8 @@ void sim_script_list(void (*line)(const char *name, const char *about));
 
 /* "all", "3", "2-5", "first:3", "last:10%", "any:1", "NAME"; several with commas; each may end in
  * "!NAME" (but not those). False and a sentence. */
-bool sim_script_set(struct sim_script *s, struct sim_world *w, const char *text, struct sim_set *ret,
-                    char *error, size_t cap);
+bool sim_script_set(struct sim_script *s, struct sim_world *w, const char *text,
+                    struct sim_set *ret, char *error, size_t cap);
 
 /* ---- command.c ---- */
 

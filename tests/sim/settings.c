@@ -37,7 +37,8 @@ static const struct setting {
     {"quiet_cut", TIME, AT(quiet_cut), "180s", "likewise while something is cut"},
     {"loss_fine", RATE, AT(loss_fine), "5%", "loss up to which a pair counts as healthy"},
     {"poll", TIME, AT(poll), "10ms", "how often agreement is looked for"},
-    {"pairs_max", COUNT, AT(pairs_max), "256", "up to so many nodes each pair's versions are watched"},
+    {"pairs_max", COUNT, AT(pairs_max), "256",
+     "up to so many nodes each pair's versions are watched"},
 };
 
 static bool digit(char c)
@@ -73,8 +74,8 @@ bool sim_parse_time(const char *text, sl_usec *ret)
     static const struct {
         const char *name;
         uint64_t us;
-    } units[] = {{"us", 1},        {"ms", 1000},       {"s", 1000000},     {"m", 60000000},
-                 {"h", 3600000000}, {"d", 86400000000}};
+    } units[] = {{"us", 1},       {"ms", 1000},      {"s", 1000000},
+                 {"m", 60000000}, {"h", 3600000000}, {"d", 86400000000}};
     uint64_t v;
     if (!parse_decimal(&text, &v))
         return false;
@@ -123,13 +124,15 @@ bool sim_parse_range(const char *text, sl_usec *ret_low, sl_usec *ret_high)
         return false;
     memcpy(low, text, n);
     low[n] = '\0';
-    return sim_parse_time(low, ret_low) && sim_parse_time(dots + 2, ret_high) && *ret_low <= *ret_high;
+    return sim_parse_time(low, ret_low) && sim_parse_time(dots + 2, ret_high) &&
+           *ret_low <= *ret_high;
 }
 
 bool sim_parse_count(const char *text, uint64_t max, uint64_t *ret)
 {
     uint64_t v;
-    if (strchr(text, '.') != NULL || !parse_decimal(&text, &v) || *text != '\0' || v / 1000000 > max)
+    if (strchr(text, '.') != NULL || !parse_decimal(&text, &v) || *text != '\0' ||
+        v / 1000000 > max)
         return false;
     *ret = v / 1000000;
     return true;
@@ -163,7 +166,8 @@ static bool assign(struct sim_settings *s, const struct setting *which, const ch
     return false;
 }
 
-bool sim_settings_set(struct sim_settings *s, const char *name, const char *value, char *error, size_t cap)
+bool sim_settings_set(struct sim_settings *s, const char *name, const char *value, char *error,
+                      size_t cap)
 {
     for (size_t i = 0; i < SL_COUNT(settings); i++) {
         if (strcmp(settings[i].name, name) != 0)

@@ -1,5 +1,6 @@
-/* settings.h: what the world is like, under names that --set, `set` in a scenario and --help share.
- * Rates are in millionths, times in microseconds: nothing that is decided depends on floating point. */
+/* settings.h: what the world is like, under names that --set, `set` in a scenario and --help
+ * share. Rates are in millionths, times in microseconds: nothing that is decided depends on
+ * floating point. */
 #ifndef SL_SIM_SETTINGS_H
 #define SL_SIM_SETTINGS_H
 
@@ -28,17 +29,19 @@ struct sim_settings {
     sl_usec settle_max; /* to stand before time 0 of the scenario */
     bool settle;
     /* judging */
-    sl_usec grace;       /* healthy for so long before holding it down is wrong */
-    sl_usec quiet;       /* nothing changed for so long: all must agree */
-    sl_usec quiet_cut;   /* likewise while something is cut */
-    uint32_t loss_fine;  /* more loss than this, and a pair is not healthy */
-    sl_usec poll;        /* how often agreement is looked for while it is awaited */
-    uint32_t pairs_max;  /* up to so many nodes every version of every pair is watched */
+    sl_usec grace;      /* healthy for so long before holding it down is wrong */
+    sl_usec quiet;      /* nothing changed for so long: all must agree */
+    sl_usec quiet_cut;  /* likewise while something is cut */
+    uint32_t loss_fine; /* more loss than this, and a pair is not healthy */
+    sl_usec poll;       /* how often agreement is looked for while it is awaited */
+    uint32_t pairs_max; /* up to so many nodes every version of every pair is watched */
 };
 
 void sim_settings_init(struct sim_settings *s);
-/* "name", "value"; false with a sentence in error[cap] when there is no such setting or no such value. */
-bool sim_settings_set(struct sim_settings *s, const char *name, const char *value, char *error, size_t cap);
+/* "name", "value"; false with a sentence in error[cap] when there is no such setting or no such
+ * value. */
+bool sim_settings_set(struct sim_settings *s, const char *name, const char *value, char *error,
+                      size_t cap);
 /* One line a setting: name, default, meaning. */
 void sim_settings_help(void (*line)(const char *name, const char *value, const char *meaning));
 

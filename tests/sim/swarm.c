@@ -1,18 +1,18 @@
-/* swarm.c: faults drawn from the seed. A seed first draws which kinds of fault there are at all and how
- * dense they come (swarm testing: Groce et al., ISSTA 2012), then the faults. Each ends by itself; at the
- * end of the phase all do, and what is left of the scenario demands agreement. */
+/* swarm.c: faults drawn from the seed. A seed first draws which kinds of fault there are at all
+ * and how dense they come (swarm testing: Groce et al., ISSTA 2012), then the faults. Each ends
+ * by itself; at the end of the phase all do, and what is left of the scenario demands agreement. */
 #include <stdlib.h>
 
 #include "tests/sim/script.h"
 
 enum fault {
-    F_KILL,     /* and a restart, with or without its memory of peers, perhaps as somebody new */
+    F_KILL, /* and a restart, with or without its memory of peers, perhaps as somebody new */
     F_OFF,
     F_FREEZE,
     F_SUSPEND,
     F_LEAVE,
     F_PARTITION,
-    F_EDGES,    /* a few bad edges, one way or both */
+    F_EDGES, /* a few bad edges, one way or both */
     F_ISOLATE,
     F_LOSS,
     F_HOLD,
@@ -26,8 +26,8 @@ enum fault {
 
 struct sim_swarm {
     bool on[N_FAULTS];
-    sl_usec gap_max;   /* between two faults */
-    size_t hurt_max;   /* faults at once */
+    sl_usec gap_max;    /* between two faults */
+    size_t hurt_max;    /* faults at once */
     sl_usec part_until; /* one partition at a time */
     sl_usec until;
 };
@@ -44,9 +44,9 @@ static sl_usec span(struct sim_world *w, sl_usec low, sl_usec high)
 
 void sim_swarm_begin(struct sim_script *s, struct sim_world *w, sl_usec until)
 {
-    static const char *const names[N_FAULTS] = {"kill", "off", "freeze", "suspend", "leave", "partition",
-                                                "edges", "isolate", "loss", "hold", "reset", "slow", "clock",
-                                                "update", "oom"};
+    static const char *const names[N_FAULTS] = {"kill",      "off",   "freeze",  "suspend", "leave",
+                                                "partition", "edges", "isolate", "loss",    "hold",
+                                                "reset",     "slow",  "clock",   "update",  "oom"};
     if (s->swarm == NULL)
         s->swarm = sim_zero(sizeof *s->swarm);
     struct sim_swarm *m = s->swarm;
@@ -106,68 +106,49 @@ static struct sim_set everybody(const struct sim_world *w)
 
 static void start_later(struct sim_world *w, size_t node)
 {
-    static const unsigned flags[] = {0, 0, SIM_START_BARE, SIM_START_NEW, SIM_START_NEW | SIM_START_BARE};
-    sim_later(w, span(w, SL_MS(50), SL_SEC(60)),
-              (struct sim_task){.kind = SIM_TASK_START, .node = node, .flags = flags[below(w, 5)]});
+    static const unsigned flags[] = {0, 0, SIM_START_BARE, SIM_START_NEW,
+                                     SIM_START_NEW | SIM_START_BARE};
+    struct sim_task task = {.kind = SIM_TASK_START, .node = node, .flags = flags[below(w, 5)]};
+    sim_later(w, span(w, SL_MS(50), SL_SEC(60)), task);
 }
 
 static void thaw_later(struct sim_world *w, size_t node)
 {
-    sim_later(w, span(w, SL_MS(100), SL_SEC(40)), (struct sim_task){.kind = SIM_TASK_THAW, .node = node});
+    sim_later(w, span(w, SL_MS(100), SL_SEC(40)),
+              (struct sim_task){.kind = SIM_TASK_THAW, .node = node});
 }
 
-static void add_rule(struct sim_world *w, struct sim_rule r, sl_usec low, sl_usec high)
-{
-    if (r.edges == 0)
-        r.edges = 1000000;
-    (void)sim_rule_add(w, r, span(w, low, high));
-}
-
+/* The compiler may choose in which order arguments and initialisers are worked out, but not for
+ * us: each draw from the stream is a statement of its own. */
 static void between(struct sim_world *w, struct sim_swarm *m, enum fault f)
 {
-    bool one_way = below(w, 2);
-    struct sim_set a;
-    sl_usec end;
-    switch (f) {
-    case F_PARTITION:
-        if (m->part_until > w->now)
-            return;
-        a = some(w, 1 + below(w, w->n));
-        end = span(w, SL_SEC(2), SL_SEC(120));
-        m->part_until = w->now + end;
-        add_rule(w, (struct sim_rule){.kind = SIM_CUT, .from = a, .to = rest_of(&a)}, end, end);
+    struct sim_rule r = {.kind = SIM_CUT, .edges = 1000000};
+    sl_usec low = SL_SEC(1), high = SL_SEC(60);
+    if (f == F_PARTITION && m->part_until > w->now)
         return;
-    case F_EDGES:
-        add_rule(w, (struct sim_rule){.kind = SIM_CUT, .one_way = one_way, .from = some(w, 1), .to = some(w, 1)},
-                 SL_SEC(1), SL_SEC(90));
-        return;
-    case F_ISOLATE:
-        add_rule(w, (struct sim_rule){.kind = SIM_CUT, .one_way = one_way, .from = some(w, 1), .to = everybody(w)},
-                 SL_SEC(1), SL_SEC(60));
-        return;
-    case F_LOSS:
-        add_rule(w, (struct sim_rule){.kind = SIM_LOSS, .loss = (uint32_t)below(w, 300000), .one_way = one_way,
-                                      .from = some(w, 1), .to = everybody(w)},
-                 SL_SEC(1), SL_SEC(60));
-        return;
-    case F_HOLD:
-        add_rule(w, (struct sim_rule){.kind = SIM_HOLD, .one_way = one_way, .from = some(w, 1),
-                                      .to = everybody(w), .edges = 100000 + (uint32_t)below(w, 500000)},
-                 SL_MS(200), SL_SEC(20));
-        return;
-    case F_KILL:
-    case F_OFF:
-    case F_FREEZE:
-    case F_SUSPEND:
-    case F_LEAVE:
-    case F_RESET:
-    case F_SLOW:
-    case F_CLOCK:
-    case F_UPDATE:
-    case F_OOM:
-    case N_FAULTS:
-        return;
+    r.one_way = below(w, 2) && f != F_PARTITION;
+    r.from = some(w, f == F_PARTITION ? 1 + below(w, w->n) : 1);
+    if (f == F_PARTITION) {
+        r.to = rest_of(&r.from);
+        low = SL_SEC(2);
+        high = SL_SEC(120);
+    } else if (f == F_EDGES) {
+        r.to = some(w, 1);
+    } else {
+        r.to = everybody(w);
     }
+    if (f == F_LOSS) {
+        r.kind = SIM_LOSS;
+        r.loss = (uint32_t)below(w, 300000);
+    } else if (f == F_HOLD) {
+        r.kind = SIM_HOLD;
+        r.edges = 100000 + (uint32_t)below(w, 500000);
+        high = SL_SEC(20);
+    }
+    sl_usec lasts = span(w, low, high);
+    if (f == F_PARTITION)
+        m->part_until = w->now + lasts;
+    (void)sim_rule_add(w, r, lasts);
 }
 
 static void reset_some(struct sim_world *w)
@@ -203,17 +184,19 @@ static void strike(struct sim_world *w, struct sim_swarm *m, enum fault f, size_
         return;
     case F_SLOW:
         sim_slow(w, node, w->settings.cost + span(w, 100, SL_MS(50)));
-        sim_later(w, span(w, SL_SEC(1), SL_SEC(30)), (struct sim_task){.kind = SIM_TASK_SLOW_END, .node = node});
+        sim_later(w, span(w, SL_SEC(1), SL_SEC(30)),
+                  (struct sim_task){.kind = SIM_TASK_SLOW_END, .node = node});
         return;
     case F_OOM:
         sim_oom(w, node, (uint32_t)below(w, 200000));
-        sim_later(w, span(w, SL_SEC(1), SL_SEC(20)), (struct sim_task){.kind = SIM_TASK_OOM_END, .node = node});
+        sim_later(w, span(w, SL_SEC(1), SL_SEC(20)),
+                  (struct sim_task){.kind = SIM_TASK_OOM_END, .node = node});
         return;
     case F_CLOCK:
         sim_clock(w, node, span(w, -SL_SEC(86400), SL_SEC(86400)));
         return;
     case F_UPDATE:
-        (void)sim_put(w, node, below(w, 5) ? SL_VITALS : SL_RECORD, below(w, 2));
+        (void)sim_put(w, node, below(w, 5) ? SL_VITALS : SL_RECORD, true);
         return;
     case F_RESET:
         reset_some(w);
@@ -242,5 +225,6 @@ void sim_swarm_step(struct sim_script *s, struct sim_world *w)
     bool harmless = f == F_CLOCK || f == F_UPDATE || f == F_RESET;
     if (m->on[f] && (harmless || n_hurt(w) < m->hurt_max))
         strike(w, m, f, node);
-    sim_later(w, span(w, SL_MS(10), m->gap_max) / (m->on[f] ? 1 : 10), (struct sim_task){.kind = SIM_TASK_SWARM});
+    sim_later(w, span(w, SL_MS(10), m->gap_max) / (m->on[f] ? 1 : 10),
+              (struct sim_task){.kind = SIM_TASK_SWARM});
 }

@@ -9,12 +9,13 @@
 
 #define PORT 7700
 #define MONO_MAX SL_SEC(400 * 86400) /* a host may be up for more than a year */
-#define LEAVE_MAX SL_SEC(3)          /* a process waits at most so long for its goodbye to be known */
+#define LEAVE_MAX SL_SEC(3) /* a process waits at most so long for its goodbye to be known */
 
-void sim_at(struct sim_world *w, sl_usec at, enum sim_event_kind kind, size_t node, uint64_t n, void *p)
+void sim_at(struct sim_world *w, sl_usec at, enum sim_event_kind kind, size_t node, uint64_t n,
+            void *p)
 {
-    sim_heap_push(&w->heap, (struct sim_event){.at = at, .kind = kind, .node = (uint32_t)node, .n = n,
-                                               .p = p});
+    sim_heap_push(&w->heap, (struct sim_event){
+                                .at = at, .kind = kind, .node = (uint32_t)node, .n = n, .p = p});
 }
 
 void sim_trace(struct sim_world *w, size_t node, unsigned kind, uint64_t what)
@@ -39,7 +40,8 @@ void sim_say(const struct sim_world *w, const char *format, ...)
 void sim_violation(struct sim_world *w, const char *format, ...)
 {
     char text[256];
-    size_t at = (size_t)snprintf(text, sizeof text, "at %.6f s: ", (double)(w->now - w->zero) / 1e6);
+    size_t at =
+        (size_t)snprintf(text, sizeof text, "at %.6f s: ", (double)(w->now - w->zero) / 1e6);
     va_list args;
     va_start(args, format);
     vsnprintf(text + at, sizeof text - at, format, args);
@@ -70,8 +72,8 @@ struct sl_addr sim_address(const struct sim_world *w, size_t node)
 size_t sim_node_at(const struct sim_world *w, const struct sl_addr *addr)
 {
     uint32_t ip = sl_get32(addr->ip);
-    if (addr->family != 4 || ip >> 24 != 10 || (ip & 0xffffff) == 0 || addr->port < PORT
-        || addr->port >= PORT + w->settings.per_host)
+    if (addr->family != 4 || ip >> 24 != 10 || (ip & 0xffffff) == 0 || addr->port < PORT ||
+        addr->port >= PORT + w->settings.per_host)
         return SIZE_MAX;
     size_t node = ((size_t)(ip & 0xffffff) - 1) * w->settings.per_host + (addr->port - PORT);
     return node < w->n ? node : SIZE_MAX;
@@ -167,8 +169,8 @@ static void node_init(struct sim_world *w, size_t i)
     n->timer_at = SL_NEVER;
 }
 
-int sim_world_init(struct sim_world *w, size_t n, uint64_t seed, const struct sim_settings *settings,
-                   bool real_crypto)
+int sim_world_init(struct sim_world *w, size_t n, uint64_t seed,
+                   const struct sim_settings *settings, bool real_crypto)
 {
     memset(w, 0, sizeof *w);
     w->settings = *settings;
@@ -302,7 +304,8 @@ static void stop(struct sim_world *w, size_t node, enum sim_life life)
     struct sim_node *n = &w->nodes[node];
     sim_core_stop(w, node);
     while (n->n_links)
-        sim_conn_close(w, n->links[n->n_links - 1].conn, n->links[n->n_links - 1].end, life == SIM_DEAD);
+        sim_conn_close(w, n->links[n->n_links - 1].conn, n->links[n->n_links - 1].end,
+                       life == SIM_DEAD);
     set_life(w, node, life);
 }
 

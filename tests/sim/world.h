@@ -6,8 +6,9 @@
  *   measure.c  what is measured; judge.c who is right, and what must always hold
  *   script.c   scenarios; swarm.c faults drawn from the seed
  *
- * One thread. Chance comes in separate streams (network, faults, workload, each node), so that more of
- * one thing does not move the others. Nothing decides by an address or by the order of a hash table. */
+ * One thread. Chance comes in separate streams (network, faults, workload, each node), so that
+ * more of one thing does not move the others. Nothing decides by an address or by the order of a
+ * hash table. */
 #ifndef SL_SIM_WORLD_H
 #define SL_SIM_WORLD_H
 
@@ -47,7 +48,7 @@ enum sim_event_kind {
 };
 
 enum sim_life {
-    SIM_UNBORN,    /* its host is there, its process has never run */
+    SIM_UNBORN, /* its host is there, its process has never run */
     SIM_RUNNING,
     SIM_FROZEN,    /* its process stands still, its kernel does not (SIGSTOP) */
     SIM_SUSPENDED, /* its host sleeps, monotonic clock included */
@@ -72,7 +73,7 @@ struct sim_item {
     uint32_t process;
     struct sim_conn *conn; /* held */
     unsigned dir;
-    struct sim_msg *msg;   /* owned */
+    struct sim_msg *msg; /* owned */
     sl_link link;
     enum sl_link_event event;
 };
@@ -85,8 +86,8 @@ struct sim_link {
 
 struct sim_node {
     enum sim_life life;
-    sl_usec since;     /* of this life */
-    uint32_t process;  /* counts starts; what is meant for an older one is void */
+    sl_usec since;    /* of this life */
+    uint32_t process; /* counts starts; what is meant for an older one is void */
     uint32_t identity;
     struct sl_gossip *core;
     struct sl_store *store;
@@ -96,18 +97,18 @@ struct sim_node {
     struct sl_ports ports;
     uint8_t c_d[SL_KEY_LEN];
     struct sl_rand rand;
-    sl_usec mono;      /* its monotonic clock minus virtual time */
-    sl_usec skew;      /* its wall clock minus the right one */
-    sl_usec stopped;   /* when it was suspended */
+    sl_usec mono;    /* its monotonic clock minus virtual time */
+    sl_usec skew;    /* its wall clock minus the right one */
+    sl_usec stopped; /* when it was suspended */
 
-    sl_usec cost;      /* CPU time of one input */
+    sl_usec cost; /* CPU time of one input */
     sl_usec busy_until;
-    bool working;      /* a SIM_WORK is planned */
-    bool tick_waits;   /* a tick is in the inbox */
+    bool working;    /* a SIM_WORK is planned */
+    bool tick_waits; /* a tick is in the inbox */
     sl_usec timer_at;
     uint64_t timer_no;
     sl_usec spin_at;
-    unsigned spins;    /* ticks at one instant */
+    unsigned spins; /* ticks at one instant */
     struct sim_item *inbox, **inbox_end;
 
     struct sim_link *links;
@@ -117,13 +118,15 @@ struct sim_node {
 
     struct sl_addr *known; /* peers remembered over a restart */
     size_t n_known;
-    uint64_t change;       /* number of its newest change, part of its vitals */
+    uint64_t change; /* number of its newest change, part of its vitals */
     uint16_t weight;
 };
 
 /* How a process starts. */
-enum { SIM_START_NEW = 1, /* another identity on the same address */
-       SIM_START_BARE = 2 /* remembers no peers, only its seeds */ };
+enum {
+    SIM_START_NEW = 1, /* another identity on the same address */
+    SIM_START_BARE = 2 /* remembers no peers, only its seeds */
+};
 
 struct sim_world {
     struct sim_settings settings;
@@ -150,11 +153,12 @@ struct sim_world {
     struct sl_rand net_rand, fault_rand, work_rand, start_rand;
     struct sim_net net;
     struct sim_measure measure;
-    struct sl_version *pairs; /* newest version of b seen at a: pairs[a * n + b]; NULL when too many */
-    uint32_t *pair_identity;  /* of which identity */
+    struct sl_version
+        *pairs; /* newest version of b seen at a: pairs[a * n + b]; NULL when too many */
+    uint32_t *pair_identity; /* of which identity */
 
     char *violations[32];
-    size_t n_violations; /* may be more than are kept */
+    size_t n_violations;                                            /* may be more than are kept */
     void (*script)(struct sim_world *w, const struct sim_event *e); /* SIM_SCRIPT, SIM_TASK */
     void *script_context;
 };
@@ -162,12 +166,13 @@ struct sim_world {
 /* ---- world.c ---- */
 
 /* 0, STARLING_EIO (libsodium), STARLING_EINVAL (no certificate came about). */
-int sim_world_init(struct sim_world *w, size_t n, uint64_t seed, const struct sim_settings *settings,
-                   bool real_crypto) SL_MUST_USE;
+int sim_world_init(struct sim_world *w, size_t n, uint64_t seed,
+                   const struct sim_settings *settings, bool real_crypto) SL_MUST_USE;
 void sim_world_fini(struct sim_world *w);
 /* Let everything happen up to `until`, itself included. */
 void sim_world_run(struct sim_world *w, sl_usec until);
-void sim_at(struct sim_world *w, sl_usec at, enum sim_event_kind kind, size_t node, uint64_t n, void *p);
+void sim_at(struct sim_world *w, sl_usec at, enum sim_event_kind kind, size_t node, uint64_t n,
+            void *p);
 void sim_trace(struct sim_world *w, size_t node, unsigned kind, uint64_t what);
 uint64_t sim_bytes_hash(struct sl_span bytes);
 /* A line on stderr when --verbose. */

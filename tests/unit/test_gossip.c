@@ -260,6 +260,34 @@ START_TEST(a_newer_epoch_voids_what_was_said_before)
 }
 END_TEST
 
+START_TEST(vitals_of_a_newer_epoch_take_the_place_of_the_old_ones)
+{
+    everybody();
+    give_vitals(1, 6, 1, (struct sl_vitals){.answered = 0}); /* the new record comes later */
+    ck_assert_uint_eq(version_of(1).epoch, 6);
+    give_record(1, 6, 2);
+    ck_assert_uint_eq(version_of(1).seq, 2);
+}
+END_TEST
+
+START_TEST(an_accused_node_whose_address_another_takes_lets_the_clock_rest)
+{
+    everybody();
+    uint8_t fact[SL_SIGHTINGS_MAX], record[SL_RECORD_MAX];
+    struct sl_gossip_info i;
+    sl_gossip_info(g, &i);
+    struct sl_sighting s = {.accused = self.id, .how = SL_SILENT, .seen = i.version};
+    give(fact, sighting_make(&peers[1], 5, 3, &s, 1, fact));
+    struct person other;
+    person_make(&other, 50);
+    give(record, record_make(&other, 1, i.version.epoch + 1, 1, record)); /* number 1: our own address */
+    sl_gossip_tick(g, now);
+    drain();
+    pass(SL_SEC(1));
+    ck_assert_int_gt(sl_gossip_deadline(g), now);
+}
+END_TEST
+
 START_TEST(an_accusation_stands_until_it_is_answered_and_not_a_moment_longer)
 {
     everybody();
@@ -460,6 +488,8 @@ int main(void)
     tcase_add_test(t, two_facts_of_one_version_leave_every_node_with_the_same);
     tcase_add_test(t, facts_in_any_order_end_in_the_same_state);
     tcase_add_test(t, a_newer_epoch_voids_what_was_said_before);
+    tcase_add_test(t, vitals_of_a_newer_epoch_take_the_place_of_the_old_ones);
+    tcase_add_test(t, an_accused_node_whose_address_another_takes_lets_the_clock_rest);
     tcase_add_test(t, an_accusation_stands_until_it_is_answered_and_not_a_moment_longer);
     tcase_add_test(t, one_accuser_fells_nobody_whom_others_vouch_for_by_silence);
     tcase_add_test(t, three_quarters_of_the_watchers_fell_at_once);

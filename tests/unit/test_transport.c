@@ -43,6 +43,7 @@ static sl_usec skipped, stopped_at;
 static sl_link next_link;
 static uint8_t door_public[32], door_secret[32];
 static const struct sl_log silent;
+static void *raw_context; /* of clients that are no transports */
 
 static sl_usec real_now(void)
 {
@@ -56,15 +57,26 @@ static sl_usec now(void)
     return stopped_at != 0 ? stopped_at : real_now() + skipped;
 }
 
-/* For what must not depend on how fast the machine is. */
+/* For what must not depend on how fast the machine is: time passes by skip() alone, until the clock
+ * is started again. */
 static void stop_the_clock(void)
 {
     stopped_at = now();
 }
 
+static void start_the_clock(void)
+{
+    if (stopped_at > real_now() + skipped)
+        skipped = stopped_at - real_now();
+    stopped_at = 0;
+}
+
 static void skip(sl_usec span)
 {
-    skipped += span;
+    if (stopped_at != 0)
+        stopped_at += span;
+    else
+        skipped += span;
 }
 
 /* ---- the world -------------------------------------------------------------------------- */
@@ -112,11 +124,15 @@ static void teardown(void)
 {
     while (n_sides > 0)
         close_side(sides[0]);
+    if (raw_context != NULL)
+        zmq_ctx_term(raw_context);
+    raw_context = NULL;
 }
 
 static void hear(struct side *s)
 {
     struct sl_heard h;
+    const size_t first = s->n;
     sl_transport_turn(s->t, now());
     while (sl_transport_next(s->t, now(), &h)) {
         ck_assert_uint_lt(s->n, HEARD_MAX);
@@ -129,8 +145,11 @@ static void hear(struct side *s)
         if (len > 0)
             memcpy(s->heard[s->n].text, h.bytes.p, len);
         s->heard[s->n++].text[len] = '\0';
-        if (h.type == SL_HEARD_BYTES && s->admits)
-            sl_transport_admit(s->t, h.link);
+    }
+    /* Like the core, which answers after it has heard all there is. */
+    for (size_t i = first; i < s->n && s->admits; i++) {
+        if (s->heard[i].type == SL_HEARD_ACCEPT)
+            sl_transport_admit(s->t, s->heard[i].link);
     }
 }
 
@@ -223,14 +242,24 @@ static struct sl_addr closed_port(const char *host)
     return addr;
 }
 
-/* A plain TCP connection. */
-static int tcp(const struct sl_addr *to)
+static int tcp_socket(void)
 {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    ck_assert_int_ge(fd, 0);
+    return fd;
+}
+
+static void tcp_connect(int fd, const struct sl_addr *to)
+{
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(to->port)};
     memcpy(&a.sin_addr, to->ip, 4);
-    ck_assert_int_ge(fd, 0);
     ck_assert_int_eq(connect(fd, (struct sockaddr *)&a, sizeof a), 0);
+}
+
+static int tcp(const struct sl_addr *to)
+{
+    int fd = tcp_socket();
+    tcp_connect(fd, to);
     return fd;
 }
 
@@ -255,35 +284,27 @@ static unsigned descriptors(void)
 }
 
 /* A client of libzmq's own that holds the door but is no transport. */
-struct raw {
-    void *context, *socket;
-};
 
-static struct raw raw_open(const struct side *to, const char *routing_id, size_t routing_id_len)
+static void *raw_open(const struct side *to, const char *routing_id, size_t routing_id_len)
 {
-    struct raw c = {.context = zmq_ctx_new()};
+    if (raw_context == NULL)
+        raw_context = zmq_ctx_new();
+    void *c = zmq_socket(raw_context, ZMQ_DEALER);
     uint8_t pk[32], sk[32];
     int zero = 0, ivl = -1;
     char text[SL_ADDR_TEXT], endpoint[SL_ADDR_TEXT + 8];
     crypto_box_keypair(pk, sk);
-    c.socket = zmq_socket(c.context, ZMQ_DEALER);
-    zmq_setsockopt(c.socket, ZMQ_LINGER, &zero, sizeof zero);
-    zmq_setsockopt(c.socket, ZMQ_RECONNECT_IVL, &ivl, sizeof ivl);
-    zmq_setsockopt(c.socket, ZMQ_CURVE_PUBLICKEY, pk, 32);
-    zmq_setsockopt(c.socket, ZMQ_CURVE_SECRETKEY, sk, 32);
-    zmq_setsockopt(c.socket, ZMQ_CURVE_SERVERKEY, door_public, 32);
+    zmq_setsockopt(c, ZMQ_LINGER, &zero, sizeof zero);
+    zmq_setsockopt(c, ZMQ_RECONNECT_IVL, &ivl, sizeof ivl);
+    zmq_setsockopt(c, ZMQ_CURVE_PUBLICKEY, pk, 32);
+    zmq_setsockopt(c, ZMQ_CURVE_SECRETKEY, sk, 32);
+    zmq_setsockopt(c, ZMQ_CURVE_SERVERKEY, door_public, 32);
     if (routing_id != NULL)
-        ck_assert_int_eq(zmq_setsockopt(c.socket, ZMQ_ROUTING_ID, routing_id, routing_id_len), 0);
+        ck_assert_int_eq(zmq_setsockopt(c, ZMQ_ROUTING_ID, routing_id, routing_id_len), 0);
     sl_addr_format(text, &to->addr);
     snprintf(endpoint, sizeof endpoint, "tcp://%s", text);
-    ck_assert_int_eq(zmq_connect(c.socket, endpoint), 0);
+    ck_assert_int_eq(zmq_connect(c, endpoint), 0);
     return c;
-}
-
-static void raw_close(struct raw *c)
-{
-    zmq_close(c->socket);
-    zmq_ctx_term(c->context);
 }
 
 /* ---- what members do -------------------------------------------------------------------- */
@@ -419,16 +440,21 @@ START_TEST(what_is_said_right_before_a_cut_is_heard_at_the_other_end)
 {
     struct side *a = open_side(), *b = open_side();
     struct pair p = meet(a, b, "m1");
+    stop_the_clock();
     ck_assert(say(b, p.at_acceptor, "the reason"));
     sl_transport_cut(b->t, p.at_acceptor);
+    UNTIL(heard(a, SL_HEARD_BYTES, p.at_dialler, "the reason"));
+    skip(SL_MS(20));
     UNTIL(heard(a, SL_HEARD_DOWN, p.at_dialler, NULL));
-    ck_assert(heard(a, SL_HEARD_BYTES, p.at_dialler, "the reason"));
+    start_the_clock();
 
     p = meet(a, b, "m1 again");
+    stop_the_clock();
     ck_assert(say(a, p.at_dialler, "goodbye"));
     sl_transport_cut(a->t, p.at_dialler);
+    UNTIL(heard(b, SL_HEARD_BYTES, p.at_acceptor, "goodbye"));
+    skip(SL_MS(20));
     UNTIL(heard(b, SL_HEARD_DOWN, p.at_acceptor, NULL));
-    ck_assert(heard(b, SL_HEARD_BYTES, p.at_acceptor, "goodbye"));
 }
 END_TEST
 
@@ -515,7 +541,7 @@ START_TEST(two_hundred_dials_and_ends_leave_no_descriptor_behind)
         skip(SL_SEC(1));
         a->n = b->n = 0;
     }
-    UNTIL(descriptors() == before);
+    UNTIL(descriptors() <= before);
     ck_assert_uint_eq(stats(a).links_out, 0);
     ck_assert_uint_eq(stats(b).links_in + stats(b).half_open, 0);
 }
@@ -554,7 +580,7 @@ START_TEST(with_another_door_key_nobody_gets_in)
     crypto_box_keypair(door_public, door_secret);
     struct side *stranger = open_side();
     sl_link link = dial(stranger, &b->addr);
-    ck_assert(say(stranger, link, "let me in"));
+    (void)say(stranger, link, "let me in");
     /* libzmq gives up after its own 3 s, or our own time-out comes first */
     UNTIL(heard(stranger, SL_HEARD_DOWN, link, NULL));
     ck_assert_uint_eq(b->n, 0);
@@ -685,57 +711,102 @@ START_TEST(a_link_that_is_cut_when_announced_is_not_heard)
 }
 END_TEST
 
-START_TEST(more_newcomers_than_the_lobby_has_places_all_get_in)
+/* Turns of `s` alone, in which it does not look at messages. */
+#define UNTIL_DEAF(s, condition)                                                                   \
+    do {                                                                                           \
+        zmq_pollitem_t items_[SL_TRANSPORT_POLL_MAX];                                              \
+        sl_usec until_ = real_now() + SL_SEC(20);                                                  \
+        while (!(condition) && real_now() < until_) {                                              \
+            (void)zmq_poll(items_, (int)sl_transport_poll_items((s)->t, items_), 5);               \
+            sl_transport_turn((s)->t, now());                                                      \
+        }                                                                                          \
+        ck_assert_msg(condition, "not within 20 s: " #condition);                                  \
+    } while (0)
+
+static bool has_message(struct side *s)
 {
-    struct raw crowd[40];
+    zmq_pollitem_t items[SL_TRANSPORT_POLL_MAX];
+    int n = (int)sl_transport_poll_items(s->t, items), ready = 0;
+    (void)zmq_poll(items, n, 0);
+    for (int i = 3; i < n; i++) /* behind the monitors and ZAP */
+        ready += items[i].revents != 0;
+    return ready > 0;
+}
+
+START_TEST(more_newcomers_in_one_turn_than_the_lobby_has_places_all_get_in)
+{
+    void *crowd[60];
     struct side *b = open_side();
     stop_the_clock();
     for (size_t i = 0; i < SL_COUNT(crowd); i++) {
         crowd[i] = raw_open(b, NULL, 0);
-        ck_assert_int_eq(zmq_send(crowd[i].socket, "m1", 2, 0), 2);
+        ck_assert_int_eq(zmq_send(crowd[i], "m1", 2, 0), 2);
     }
+    UNTIL_DEAF(b, stats(b).handshakes == SL_COUNT(crowd));
     UNTIL(stats(b).links_in == SL_COUNT(crowd));
     ck_assert(!heard(b, SL_HEARD_DOWN, 0, NULL));
     for (size_t i = 0; i < SL_COUNT(crowd); i++)
-        raw_close(&crowd[i]);
+        zmq_close(crowd[i]);
     UNTIL(stats(b).links_in == 0);
+}
+END_TEST
+
+START_TEST(a_descriptor_used_again_does_not_inherit_what_was_said_before)
+{
+    struct side *b = open_side();
+    int fds[8];
+    void *dead = raw_open(b, NULL, 0);
+    ck_assert_int_eq(zmq_send(dead, "m1", 2, 0), 2);
+    UNTIL_DEAF(b, has_message(b));
+    for (size_t i = 0; i < SL_COUNT(fds); i++)
+        fds[i] = tcp_socket();
+    /* What the dead one frees now, the accepting side of the next connections gets. */
+    zmq_close(dead);
+    UNTIL_DEAF(b, stats(b).half_open == 0);
+    for (size_t i = 0; i < SL_COUNT(fds); i++)
+        tcp_connect(fds[i], &b->addr);
+    UNTIL_DEAF(b, stats(b).half_open == SL_COUNT(fds));
+    UNTIL(!has_message(b));
+    ck_assert_uint_eq(b->n, 0);
+    for (size_t i = 0; i < SL_COUNT(fds); i++)
+        close(fds[i]);
 }
 END_TEST
 
 START_TEST(a_message_of_several_frames_ends_the_link)
 {
     struct side *b = open_side();
-    struct raw early = raw_open(b, NULL, 0);
-    zmq_send(early.socket, "m1", 2, ZMQ_SNDMORE);
-    zmq_send(early.socket, "m2", 2, 0);
+    void *early = raw_open(b, NULL, 0);
+    zmq_send(early, "m1", 2, ZMQ_SNDMORE);
+    zmq_send(early, "m2", 2, 0);
     UNTIL(stats(b).multipart == 1);
     ck_assert_uint_eq(b->n, 0);
 
-    struct raw late = raw_open(b, NULL, 0);
-    zmq_send(late.socket, "m1", 2, 0);
+    void *late = raw_open(b, NULL, 0);
+    zmq_send(late, "m1", 2, 0);
     UNTIL(heard(b, SL_HEARD_BYTES, 0, "m1"));
     for (int i = 0; i < 9; i++)
-        zmq_send(late.socket, "m2", 2, ZMQ_SNDMORE);
-    zmq_send(late.socket, "m2", 2, 0);
+        zmq_send(late, "m2", 2, ZMQ_SNDMORE);
+    zmq_send(late, "m2", 2, 0);
     UNTIL(heard(b, SL_HEARD_DOWN, 0, NULL));
     ck_assert(!heard(b, SL_HEARD_BYTES, 0, "m2"));
     UNTIL(stats(b).half_open + stats(b).links_in == 0);
-    raw_close(&early);
-    raw_close(&late);
+    zmq_close(early);
+    zmq_close(late);
 }
 END_TEST
 
 START_TEST(a_peer_that_brings_a_routing_id_is_cut)
 {
     struct side *b = open_side();
-    struct raw named = raw_open(b, "me", 2), posing = raw_open(b, "\0\1\2\3\4", 5);
-    zmq_send(named.socket, "m1", 2, 0);
-    zmq_send(posing.socket, "m1", 2, 0);
+    void *named = raw_open(b, "me", 2), *posing = raw_open(b, "\0\1\2\3\4", 5);
+    zmq_send(named, "m1", 2, 0);
+    zmq_send(posing, "m1", 2, 0);
     UNTIL(stats(b).brought_identity == 2);
     UNTIL(stats(b).half_open == 0);
     ck_assert_uint_eq(b->n, 0);
-    raw_close(&named);
-    raw_close(&posing);
+    zmq_close(named);
+    zmq_close(posing);
 }
 END_TEST
 
@@ -777,13 +848,14 @@ START_TEST(without_free_descriptors_nothing_is_opened)
 }
 END_TEST
 
-START_TEST(silent_connections_are_cut_at_the_descriptor_limit_too)
+START_TEST(a_peer_is_cut_at_the_descriptor_limit_too)
 {
-    struct side *b = open_side();
-    int held[512], fd = tcp(&b->addr);
+    struct side *a = open_side(), *b = open_side();
+    int held[512];
     size_t n = 0;
     struct rlimit old, low;
-    UNTIL(stats(b).half_open == 1);
+    b->admits = false;
+    struct pair p = meet(a, b, "m1");
     ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &old), 0);
     low = old;
     low.rlim_cur = 256;
@@ -791,11 +863,10 @@ START_TEST(silent_connections_are_cut_at_the_descriptor_limit_too)
     while (n < SL_COUNT(held) && (held[n] = dup(0)) >= 0)
         n++;
     skip(SL_SEC(2));
-    UNTIL(has_ended(fd));
+    UNTIL(heard(a, SL_HEARD_DOWN, p.at_dialler, NULL));
     while (n > 0)
         close(held[--n]);
     ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &old), 0);
-    close(fd);
 }
 END_TEST
 
@@ -848,12 +919,13 @@ int main(void)
     tcase_add_test(t, a_second_message_in_the_lobby_ends_the_link);
     tcase_add_test(t, a_first_message_that_is_too_large_is_not_heard);
     tcase_add_test(t, a_link_that_is_cut_when_announced_is_not_heard);
-    tcase_add_test(t, more_newcomers_than_the_lobby_has_places_all_get_in);
+    tcase_add_test(t, more_newcomers_in_one_turn_than_the_lobby_has_places_all_get_in);
+    tcase_add_test(t, a_descriptor_used_again_does_not_inherit_what_was_said_before);
     tcase_add_test(t, a_message_of_several_frames_ends_the_link);
     tcase_add_test(t, a_peer_that_brings_a_routing_id_is_cut);
     tcase_add_test(t, an_address_in_use_is_named);
     tcase_add_test(t, without_free_descriptors_nothing_is_opened);
-    tcase_add_test(t, silent_connections_are_cut_at_the_descriptor_limit_too);
+    tcase_add_test(t, a_peer_is_cut_at_the_descriptor_limit_too);
     tcase_add_test(t, the_hosts_random_numbers_go_on_as_if_nothing_had_been_opened);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
