@@ -41,7 +41,17 @@ with Flock() as f:
     took = wait_for(lambda: f.all_see(N), 15, every=0.1)
     tap.check(took is not None, f"{N} nodes all see {N} within 15 s of the last start", f"{took or 0:.2f} s")
 
-    quiet = wait_for(lambda: all(n.info().get("links", 99) <= 34 for n in f.nodes.values()), 30, every=0.5)
+    before = {}
+
+    def settled():
+        """No fact and no connection more than five seconds ago; a meeting now and then is rest as well."""
+        infos = [n.info() for n in f.nodes.values()]
+        now = (sum(i["gossip"]["facts_new"] for i in infos), sum(i["links"] for i in infos))
+        rest = before.get("facts") == now[0] and abs(before.get("links", 0) - now[1]) <= 4
+        before.update(facts=now[0], links=now[1])
+        return rest
+
+    wait_for(settled, 60, every=5)
     pids = [n.pid for n in f.nodes.values()]
     cpu = look(f, 20, pids)
     pss = sorted(proc_pss_mib(p) for p in pids)
