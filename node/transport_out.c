@@ -109,14 +109,29 @@ static void hang_up(struct sl_transport *t, struct sl_dialled *d)
     rest(t, d, SL_QUARANTINE);
 }
 
+/* libzmq has ended the session itself. What is sent to find out goes nowhere: there is no connection,
+ * and none will be made. */
+static bool has_ended(struct sl_transport *t, const struct sl_dialled *d)
+{
+    uint8_t rid[RID_LEN];
+    int error = 0;
+    make_rid(t, d, rid);
+    return !sl_transport_put(t->out, rid, sizeof rid, sl_span_of("", 0), &error) &&
+           error == EHOSTUNREACH;
+}
+
 /* libzmq's part in the end of a session was to come by now: see sl_dialled_event. */
 static void conclude(struct sl_transport *t, struct sl_dialled *d)
 {
-    bool was_connected = d->fd >= 0;
-    bool was_there = disconnect(t, d);
-    if (!was_connected)
+    const bool failed = d->fd < 0;
+    if (failed && !has_ended(t, d) && ++d->n_asked < SL_ASK_TIMES) {
+        d->deadline = sl_after(t->now, SL_ASK_TIME);
+        return;
+    }
+    const bool was_there = disconnect(t, d);
+    if (failed)
         tell(t, d, was_there ? SL_TELL_DOWN : SL_TELL_REFUSED);
-    rest(t, d, !was_there ? 0 : was_connected ? SL_LONG_QUARANTINE : SL_QUARANTINE);
+    rest(t, d, !was_there ? 0 : failed ? SL_QUARANTINE : SL_LONG_QUARANTINE);
 }
 
 void sl_dialled_cut(struct sl_transport *t, sl_link link)
@@ -204,8 +219,8 @@ void sl_transport_dial(struct sl_transport *t, sl_usec now, sl_link link,
 /* How a session ends. After a disconnect, and after a dial that was refused
  * (ZMQ_RECONNECT_STOP_CONN_REFUSED), libzmq ends the endpoint by a command to itself, a moment
  * after the event; after a dial that failed for any other reason it does nothing, and keeps the
- * pipe. The event does not say which it was. So after SL_ASK_TIME zmq_disconnect is asked: if there
- * is no such endpoint any more, a failed dial was refused.
+ * pipe. The event does not say which it was. So a failed dial is looked at again after SL_ASK_TIME,
+ * a few times: if there is no such endpoint any more, it was refused.
  * That command goes by the address and would end a newer session to it as well. If it has not been
  * carried out by then, or if we hung up ourselves, the address rests before it is dialled again. */
 void sl_dialled_event(struct sl_transport *t, const struct sl_monitor_event *e)

@@ -20,6 +20,7 @@
 #define SL_LAST_WORDS SL_MS(20)
 /* See sl_dialled_event. */
 #define SL_ASK_TIME SL_MS(5)
+#define SL_ASK_TIMES 10
 #define SL_QUARANTINE SL_MS(100)
 #define SL_LONG_QUARANTINE SL_SEC(1)
 
@@ -65,6 +66,7 @@ struct sl_dialled {
     enum sl_dialled_state state;
     enum sl_tell tell;
     int fd; /* as CONNECTED named it, else -1 */
+    unsigned n_asked;
     sl_link number;
     sl_usec deadline;
     sl_usec last_sent;

@@ -164,18 +164,18 @@ static bool has_message(struct side *s)
 
 START_TEST(more_newcomers_in_one_turn_than_the_lobby_has_places_all_get_in)
 {
-    void *crowd[60];
+    void *crowd[50];
     struct side *b = open_side();
     stop_the_clock();
     for (size_t i = 0; i < SL_COUNT(crowd); i++) {
-        crowd[i] = raw_open(b, NULL, 0);
+        crowd[i] = raw_open(b, true, NULL, 0);
         ck_assert_int_eq(zmq_send(crowd[i], "m1", 2, 0), 2);
     }
-    UNTIL_DEAF(b, stats(b).handshakes == SL_COUNT(crowd));
+    UNTIL_DEAF(b, stats(b).handshakes >= SL_COUNT(crowd));
     UNTIL(stats(b).links_in == SL_COUNT(crowd));
     ck_assert(!heard(b, SL_HEARD_DOWN, 0, NULL));
     for (size_t i = 0; i < SL_COUNT(crowd); i++)
-        zmq_close(crowd[i]);
+        raw_close(crowd[i]);
     UNTIL(stats(b).links_in == 0);
 }
 END_TEST
@@ -184,13 +184,13 @@ START_TEST(a_descriptor_used_again_does_not_inherit_what_was_said_before)
 {
     struct side *b = open_side();
     int fds[8];
-    void *dead = raw_open(b, NULL, 0);
+    void *dead = raw_open(b, false, NULL, 0);
     ck_assert_int_eq(zmq_send(dead, "m1", 2, 0), 2);
     UNTIL_DEAF(b, has_message(b));
     for (size_t i = 0; i < SL_COUNT(fds); i++)
         fds[i] = tcp_socket();
     /* What the dead one frees now, the accepting side of the next connections gets. */
-    zmq_close(dead);
+    raw_close(dead);
     UNTIL_DEAF(b, stats(b).half_open == 0);
     for (size_t i = 0; i < SL_COUNT(fds); i++)
         tcp_connect(fds[i], &b->addr);
@@ -205,13 +205,13 @@ END_TEST
 START_TEST(a_message_of_several_frames_ends_the_link)
 {
     struct side *b = open_side();
-    void *early = raw_open(b, NULL, 0);
+    void *early = raw_open(b, false, NULL, 0);
     zmq_send(early, "m1", 2, ZMQ_SNDMORE);
     zmq_send(early, "m2", 2, 0);
     UNTIL(stats(b).multipart == 1);
     ck_assert_uint_eq(b->n, 0);
 
-    void *late = raw_open(b, NULL, 0);
+    void *late = raw_open(b, false, NULL, 0);
     zmq_send(late, "m1", 2, 0);
     UNTIL(heard(b, SL_HEARD_BYTES, 0, "m1"));
     for (int i = 0; i < 9; i++)
@@ -220,22 +220,22 @@ START_TEST(a_message_of_several_frames_ends_the_link)
     UNTIL(heard(b, SL_HEARD_DOWN, 0, NULL));
     ck_assert(!heard(b, SL_HEARD_BYTES, 0, "m2"));
     UNTIL(stats(b).half_open + stats(b).links_in == 0);
-    zmq_close(early);
-    zmq_close(late);
+    raw_close(early);
+    raw_close(late);
 }
 END_TEST
 
 START_TEST(a_peer_that_brings_a_routing_id_is_cut)
 {
     struct side *b = open_side();
-    void *named = raw_open(b, "me", 2), *posing = raw_open(b, "\0\1\2\3\4", 5);
+    void *named = raw_open(b, false, "me", 2), *posing = raw_open(b, false, "\0\1\2\3\4", 5);
     zmq_send(named, "m1", 2, 0);
     zmq_send(posing, "m1", 2, 0);
     UNTIL(stats(b).brought_identity == 2);
     UNTIL(stats(b).half_open == 0);
     ck_assert_uint_eq(b->n, 0);
-    zmq_close(named);
-    zmq_close(posing);
+    raw_close(named);
+    raw_close(posing);
 }
 END_TEST
 

@@ -1,15 +1,6 @@
 /* test_transport.c: what members do to each other over transports on loopback. */
 #include "transport_help.h"
 
-static void raw_close(void *c)
-{
-    for (size_t i = 0; i < n_raw; i++) {
-        if (raw[i] == c)
-            raw[i] = raw[--n_raw];
-    }
-    zmq_close(c);
-}
-
 /* ---- what members do -------------------------------------------------------------------- */
 
 START_TEST(an_accepted_link_is_announced_with_the_diallers_key_before_its_first_message)

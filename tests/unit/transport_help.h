@@ -46,6 +46,8 @@ static sl_link next_link;
 static uint8_t door_public[32], door_secret[32];
 static const struct sl_log silent;
 static void *raw_context; /* of clients that are no transports */
+static void *raw[64];
+static size_t n_raw;
 
 static inline sl_usec real_now(void)
 {
@@ -126,6 +128,8 @@ static inline void teardown(void)
 {
     while (n_sides > 0)
         close_side(sides[0]);
+    while (n_raw > 0)
+        zmq_close(raw[--n_raw]);
     if (raw_context != NULL)
         zmq_ctx_term(raw_context);
     raw_context = NULL;
@@ -184,7 +188,8 @@ static inline void turn_all(void)
     } while (0)
 
 /* Index + 1 of the first such thing heard; 0 = none. link 0 and text NULL match all. */
-static inline size_t heard(const struct side *s, enum sl_heard_type type, sl_link link, const char *text)
+static inline size_t heard(const struct side *s, enum sl_heard_type type, sl_link link,
+                           const char *text)
 {
     for (size_t i = 0; i < s->n; i++) {
         if (s->heard[i].type == type && (link == 0 || s->heard[i].link == link) &&
@@ -285,15 +290,16 @@ static inline unsigned descriptors(void)
     return n;
 }
 
-/* A client of libzmq's own that holds the door but is no transport. */
-
-static inline void *raw_open(const struct side *to, const char *routing_id, size_t routing_id_len)
+/* A client of libzmq's own that holds the door but is no transport. A `stubborn` one connects again
+ * until it is let in. Closed at the end of the test at the latest. */
+static inline void *raw_open(const struct side *to, bool stubborn, const char *routing_id,
+                             size_t routing_id_len)
 {
     if (raw_context == NULL)
         raw_context = zmq_ctx_new();
     void *c = zmq_socket(raw_context, ZMQ_DEALER);
     uint8_t pk[32], sk[32];
-    int zero = 0, ivl = -1;
+    int zero = 0, ivl = stubborn ? 100 : -1;
     char text[SL_ADDR_TEXT], endpoint[SL_ADDR_TEXT + 8];
     crypto_box_keypair(pk, sk);
     zmq_setsockopt(c, ZMQ_LINGER, &zero, sizeof zero);
@@ -306,7 +312,18 @@ static inline void *raw_open(const struct side *to, const char *routing_id, size
     sl_addr_format(text, &to->addr);
     snprintf(endpoint, sizeof endpoint, "tcp://%s", text);
     ck_assert_int_eq(zmq_connect(c, endpoint), 0);
+    ck_assert_uint_lt(n_raw, SL_COUNT(raw));
+    raw[n_raw++] = c;
     return c;
+}
+
+static inline void raw_close(void *c)
+{
+    for (size_t i = 0; i < n_raw; i++) {
+        if (raw[i] == c)
+            raw[i] = raw[--n_raw];
+    }
+    zmq_close(c);
 }
 
 /* Run one case of tests, with a transport-free world around each. */
