@@ -109,8 +109,8 @@ static void hang_up(struct sl_transport *t, struct sl_dialled *d)
     rest(t, d, SL_QUARANTINE);
 }
 
-/* libzmq has ended the session itself. What is sent to find out goes nowhere: there is no connection,
- * and none will be made. */
+/* libzmq has ended the session itself. What is sent to find out goes nowhere: there is no
+ * connection, and none will be made. */
 static bool has_ended(struct sl_transport *t, const struct sl_dialled *d)
 {
     uint8_t rid[RID_LEN];
