@@ -466,11 +466,11 @@ static void review(struct sl_gossip *g)
     }
 }
 
-/* Dial one random member we have no connection with. The flock makes about one meeting a second, not each node;
+/* Dial one random member we have no connection with. The flock makes about one meeting in two seconds, not each node;
  * where all are connected there is nobody to meet. */
 static void meet(struct sl_gossip *g)
 {
-    sl_usec wait = SL_SEC(n_alive(g));
+    sl_usec wait = 2 * SL_SEC(n_alive(g));
     wait = wait < SL_MEETING_MIN ? SL_MEETING_MIN : sl_earlier(wait, SL_MEETING_MAX);
     g->next_meeting = g->now + sl_rand_span(&g->rand, wait / 2, wait + wait / 2);
     for (int tries = 0; tries < 8; tries++) {
