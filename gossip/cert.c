@@ -228,6 +228,12 @@ bool sl_cert_check(const struct sl_crypto *c, const struct sl_bundle *bundle, st
     return true;
 }
 
+void sl_cert_places(struct sl_span bytes, const uint8_t **ret_key, struct sl_span *ret_name)
+{
+    *ret_key = bytes.p + 41;
+    *ret_name = sl_span_of(bytes.p + CERT_FIXED + 1, bytes.p[CERT_FIXED]);
+}
+
 bool sl_cert_valid_at(const struct sl_cert *cert, int64_t wall_s)
 {
     const int64_t skew_s = 600; /* between the clocks of two hosts */

@@ -57,6 +57,8 @@ bool sl_cert_decode(const struct sl_crypto *c, struct sl_span bytes, struct sl_c
  * is used (sl_cert_valid_at), or nodes would disagree about which facts exist. */
 bool sl_cert_check(const struct sl_crypto *c, const struct sl_bundle *bundle, struct sl_span bytes,
                    struct sl_cert *ret) SL_MUST_USE;
+/* Where key and name stand in the bytes of a certificate that was decoded. */
+void sl_cert_places(struct sl_span bytes, const uint8_t **ret_key, struct sl_span *ret_name);
 /* Within its time, give or take ten minutes. */
 bool sl_cert_valid_at(const struct sl_cert *cert, int64_t wall_s);
 

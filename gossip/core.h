@@ -5,7 +5,8 @@
  *   gossip.c   the verbs; a message's first element says whose it is
  *     link.c   connections: hello, dialling, seeds, meetings, retiring
  *     watch.c  beats on edges, time-outs, self-doubt, what we accuse and answer
- *     table.c  members and their facts: merge, events, forgetting, the reconciliation tree
+ *     table.c  members and their facts: merge, events, forgetting
+ *     tree.c   the reconciliation tree: sums over those facts
  *     ring.c   who is whose neighbour
  *     verdict.c  accusations and what follows from them
  *     spread.c flooding; pages for whoever lacks something
@@ -20,6 +21,7 @@
 #include "gossip/gossip.h"
 #include "gossip/hello.h"
 #include "gossip/params.h"
+#include "gossip/pool.h"
 
 #define NONE UINT32_MAX
 #define NEIGHBOURS_MAX (2 * SL_RINGS * (SL_RING_WALK_MAX + 1))
@@ -36,36 +38,36 @@ enum message {
     MSG_HEARD = 8  /* your goodbye has been heard */
 };
 
-/* ---- members ---------------------------------------------------------------------------- */
+/* ---- members ----------------------------------------------------------------------------
+ *
+ * This node's view of one other: kept small, since a simulator holds one for each pair of nodes, and by the
+ * identity's number in the pool. Times are in tenths of a second since the core was made: 13 years. */
 
 enum { DIRTY_STATUS = 1, DIRTY_RECORD = 2, DIRTY_VITALS = 4, DIRTY_FORGOTTEN = 8, DIRTY_QUEUED = 16 };
 
 struct member {
-    struct sl_fact *fact[SL_KINDS]; /* by kind - 1; the record is always there while in use */
-    uint64_t epoch;                 /* newest seen */
-    sl_usec heard;                  /* something new of it was received */
-    sl_usec since;                  /* its verdict changed, or it was first seen */
-    uint32_t case_index;            /* in g->cases, NONE = nobody accuses it */
-    uint32_t leaf_next;             /* next member in its leaf of the tree */
-    uint32_t quota_at;              /* in tenths of a second, when quota_left was counted */
+    uint32_t fact[SL_KINDS]; /* by kind - 1, numbers in the pool + 1; the record is always there while in use */
+    uint32_t heard;          /* something new of it was received */
+    uint32_t since;          /* its verdict changed, or it was first seen; never too early */
+    uint32_t case_index;     /* in g->cases, NONE = nobody accuses it */
+    uint32_t dirty_next;     /* the next one that has events */
+    uint16_t quota_at;       /* low bits of the tenth in which quota_left was counted */
     uint8_t quota_left;
-    uint8_t status;                 /* enum sl_status */
+    uint8_t status; /* enum sl_status */
     uint8_t dirty;
-    bool used, self, in_tree;
-    bool gone;     /* forgotten, waiting for its last event */
-    bool returned; /* it was down, and came back at `since` */
+    bool used : 1, self : 1, in_tree : 1;
+    bool gone : 1;     /* forgotten, waiting for its last event */
+    bool returned : 1; /* it was down, and came back at `since` */
 };
 
 /* ---- the tree: sums over (id, kind, version, hash), 16-fold, three levels under the root ---- */
 
-#define TREE_DEPTH 3
-#define TREE_NODES (1 + 16 + 256 + 4096)
-#define TREE_LEAVES 4096
+#define TREE_DEPTH SL_TREE_DEPTH
+#define TREE_NODES (1 + 16 + 256 + SL_TREE_LEAVES)
 
 struct tree {
     uint64_t sum[TREE_NODES];
     uint32_t count[TREE_NODES]; /* facts below */
-    uint32_t leaf[TREE_LEAVES]; /* first member, by index + 1; 0 = none */
 };
 
 /* ---- connections and edges -------------------------------------------------------------- */
@@ -181,27 +183,25 @@ struct sl_gossip {
     sl_usec due;   /* what deadline() said last */
     sl_usec started;
 
-    struct member *members;
+    struct sl_pool *pool;
+    bool own_pool;
+    struct member *members; /* by number in the pool; most of them in use */
     size_t n_slots, cap_slots;
     size_t n_members; /* in use, not gone */
+    size_t n_ring;    /* those of them that have not left */
     size_t n_by_status[4];
     uint32_t self;
-    uint32_t *free_slots;
-    size_t n_free, cap_free;
-    struct sl_idmap by_id;
     struct tree *tree;
     bool stray_accusations; /* somebody accuses an id that was not in the table */
     sl_usec next_sweep;
     sl_usec changed_at; /* something new was merged */
     sl_usec joining_until; /* a newcomer's first exchange is under way */
 
-    uint32_t *ring[SL_RINGS]; /* members in order of who->ring[r], then id */
-    size_t n_ring, cap_ring[SL_RINGS];
     sl_usec rings_due; /* our neighbours may be others now; SL_NEVER = no */
     sl_usec rings_grew; /* first newcomer since they were looked at; SL_NEVER */
 
-    struct conn *conns; /* SL_LINKS_MAX slots */
-    size_t n_conns;
+    struct conn *conns; /* SL_LINKS_MAX slots at most */
+    size_t n_conns, cap_conns;
     uint64_t next_link; /* odd */
     struct edge *edges;
     size_t n_edges, cap_edges;
@@ -252,8 +252,7 @@ struct sl_gossip {
     uint8_t *lent; /* bytes of the last next_out */
     size_t lent_len;
     struct sl_fact *lent_fact;
-    uint32_t *dirty;
-    size_t dirty_head, n_dirty, cap_dirty;
+    uint32_t dirty_first, dirty_last; /* members that have events, by dirty_next; NONE = no */
     struct sl_id conflicts[16];
     size_t n_conflicts;
     bool tell_stale, tell_left;
@@ -271,19 +270,36 @@ static inline struct member *member_at(const struct sl_gossip *g, uint32_t index
     return &g->members[index];
 }
 
-static inline struct sl_fact *fact_of(const struct member *m, enum sl_kind kind)
+static inline struct sl_fact *fact_of(const struct sl_gossip *g, const struct member *m, enum sl_kind kind)
 {
-    return m->fact[kind - 1];
+    uint32_t number = m->fact[kind - 1];
+    return number ? sl_pool_fact(g->pool, number - 1) : NULL;
 }
 
-static inline const struct sl_who *who(const struct member *m)
+static inline const struct sl_who *who_at(const struct sl_gossip *g, uint32_t index)
 {
-    return m->fact[SL_RECORD - 1]->who;
+    return fact_of(g, member_at(g, index), SL_RECORD)->who;
 }
 
-static inline const struct sl_id *id_of(const struct member *m)
+static inline const struct sl_id *id_at(const struct sl_gossip *g, uint32_t index)
 {
-    return &m->fact[SL_RECORD - 1]->origin;
+    return &g->pool->identities[index].id;
+}
+
+static inline bool is_used(const struct sl_gossip *g, uint32_t index)
+{
+    return index < g->n_slots && g->members[index].used;
+}
+
+/* Which tenth of a second of this core's life it is; and when a later one began. */
+static inline uint32_t tenth_of(const struct sl_gossip *g, sl_usec t)
+{
+    return (uint32_t)((t - g->started) / SL_MS(100));
+}
+
+static inline sl_usec since_of(const struct sl_gossip *g, const struct member *m)
+{
+    return g->started + m->since * SL_MS(100);
 }
 
 static inline bool is_live(const struct member *m)
@@ -300,20 +316,28 @@ void out_free(struct sl_gossip *g);
 int table_init(struct sl_gossip *g);
 void table_fini(struct sl_gossip *g);
 uint32_t table_find(const struct sl_gossip *g, const struct sl_id *id);
-struct sl_version newest(const struct member *m);
+struct sl_version newest(const struct sl_gossip *g, const struct member *m);
+/* Whether this node's view has this very fact. */
+static inline bool table_holds(const struct sl_gossip *g, const struct sl_fact *f)
+{
+    return is_used(g, f->identity) && member_at(g, f->identity)->fact[f->kind - 1] == f->number + 1;
+}
 /* A fact as received; from = slot of the connection, NONE for our own. True when it was new. */
 bool table_merge(struct sl_gossip *g, struct sl_span bytes, uint32_t from);
 void table_set_status(struct sl_gossip *g, uint32_t index, enum sl_status status);
 void table_mark(struct sl_gossip *g, uint32_t index, unsigned dirty);
 void table_conflict(struct sl_gossip *g, const struct sl_id *id);
 void table_sweep(struct sl_gossip *g);
-uint32_t tree_node(unsigned depth, uint32_t prefix);
 bool grave_holds(const struct sl_gossip *g, const struct sl_id *id, struct sl_version version);
 
+/* tree.c */
+uint32_t tree_node(unsigned depth, uint32_t prefix);
+void tree_fact(struct sl_gossip *g, const struct member *m, const struct sl_fact *f, int sign);
+void tree_join(struct sl_gossip *g, uint32_t index);
+void tree_part(struct sl_gossip *g, uint32_t index);
+
 /* ring.c */
-int ring_reserve(struct sl_gossip *g, size_t n);
-void ring_add(struct sl_gossip *g, uint32_t index);
-void ring_remove(struct sl_gossip *g, uint32_t index);
+void ring_grew(struct sl_gossip *g);
 void ring_changed(struct sl_gossip *g);
 struct neighbour {
     uint32_t member;

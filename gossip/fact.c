@@ -42,21 +42,12 @@ bool sl_fact_peek(struct sl_span bytes, struct sl_fact_header *ret)
 int sl_fact_cmp(const struct sl_fact *a, const struct sl_fact *b)
 {
     int by_version = sl_version_cmp(a->version, b->version);
-    return by_version ? by_version : memcmp(a->hash, b->hash, sizeof a->hash);
-}
-
-struct sl_fact *sl_fact_ref(struct sl_fact *f)
-{
-    f->refs++;
-    return f;
-}
-
-void sl_fact_unref(const struct sl_alloc *alloc, struct sl_fact *f)
-{
-    if (!f || --f->refs)
-        return;
-    sl_alloc_free(alloc, f->who, sizeof *f->who);
-    sl_alloc_free(alloc, f, sizeof *f + f->len);
+    if (by_version)
+        return by_version;
+    if (a->check != b->check)
+        return a->check < b->check ? -1 : 1;
+    int by_bytes = memcmp(a->bytes, b->bytes, a->len < b->len ? a->len : b->len);
+    return by_bytes ? by_bytes : (a->len > b->len) - (a->len < b->len);
 }
 
 /* What the signature covers, into a buffer with room for FACT_DOMAIN, F and `len` bytes. */
@@ -95,65 +86,36 @@ size_t sl_fact_sign(const struct sl_crypto *crypto, const struct sl_bundle *bund
     return len + SL_SIG_LEN;
 }
 
-/* Read a record's certificate and place; false when the record is not one of this flock. */
 static bool who_read(struct sl_who *who, const struct sl_crypto *crypto, const struct sl_bundle *bundle,
                      const struct sl_fact *f)
 {
     struct sl_record record;
     struct sl_cert cert;
     if (!sl_record_read(sl_fact_body(f), &record) ||
-        !sl_cert_check(crypto, bundle, record.cert, &cert) || !sl_id_eq(&cert.id, &f->origin))
+        !sl_cert_check(crypto, bundle, record.cert, &cert) || !sl_id_eq(&cert.id, sl_fact_origin(f)))
         return false;
-    memcpy(who->key, cert.key, SL_KEY_LEN);
-    memcpy(who->name, cert.name, sizeof who->name);
+    sl_cert_places(record.cert, &who->key, &who->name);
+    who->zone = record.zone;
     who->addr = record.addr;
     who->host = record.host;
     who->flags = record.flags;
-    struct sl_span id = sl_span_of(f->origin.b, SL_ID_LEN);
-    uint8_t places[SL_RINGS * 8];
-    crypto->hash(crypto->context, places, sizeof places, bundle->flock, SL_FLOCK_LEN, &id, 1);
-    for (size_t i = 0; i < SL_RINGS; i++)
-        who->ring[i] = sl_get64(places + 8 * i);
-    who->place = sl_siphash(bundle->flock, f->origin.b, SL_ID_LEN);
     return true;
 }
 
-struct sl_fact *sl_fact_new(const struct sl_alloc *alloc, const struct sl_crypto *crypto,
-                            const struct sl_bundle *bundle, struct sl_span bytes)
+bool sl_fact_check(struct sl_fact *f, const struct sl_crypto *crypto, const struct sl_bundle *bundle)
 {
-    struct sl_fact_header header;
-    if (!sl_fact_peek(bytes, &header))
-        return NULL;
-    struct sl_fact *f = sl_alloc_zero(alloc, sizeof *f + bytes.len);
-    if (!f)
-        return NULL;
-    f->refs = 1;
-    f->len = (uint32_t)bytes.len;
-    f->kind = header.kind;
-    f->origin = header.origin;
-    f->version = header.version;
-    memcpy(f->bytes, bytes.p, bytes.len);
-    crypto->hash(crypto->context, f->hash, sizeof f->hash, NULL, 0, &bytes, 1);
     struct sl_vitals vitals;
     struct sl_sighting entries[SL_SIGHTING_ENTRIES_MAX];
     size_t n;
-    bool good = false;
     switch ((enum sl_kind)f->kind) {
     case SL_RECORD:
-        f->who = sl_alloc_zero(alloc, sizeof *f->who);
-        good = f->who && who_read(f->who, crypto, bundle, f);
-        break;
+        return who_read(f->who, crypto, bundle, f);
     case SL_VITALS:
-        good = sl_vitals_read(sl_fact_body(f), &vitals);
-        break;
+        return sl_vitals_read(sl_fact_body(f), &vitals);
     case SL_SIGHTINGS:
-        good = sl_sightings_read(sl_fact_body(f), entries, &n);
-        break;
+        return sl_sightings_read(sl_fact_body(f), entries, &n);
     }
-    if (good)
-        return f;
-    sl_fact_unref(alloc, f);
-    return NULL;
+    return false;
 }
 
 /* ---- bodies ----------------------------------------------------------------------------- */

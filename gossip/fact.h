@@ -2,9 +2,10 @@
  *
  *   ver 1 | kind 1 | len 2 | origin 16 | epoch 8 | seq 8 | body | signature 64
  *
- * A fact is immutable, counted by reference and kept exactly as received: verified, relayed, hashed,
- * never re-encoded. Its order among the facts of one origin and kind is (epoch, seq, BLAKE2b-256 of the
- * bytes); the hash decides between two facts with one version, so that every node keeps the same. */
+ * A fact is immutable, counted by reference (pool.h) and kept exactly as received: verified, relayed, hashed,
+ * never re-encoded. Its order among the facts of one origin and kind is (epoch, seq, the first 8 bytes of the
+ * bytes' BLAKE2b-256, the bytes); what follows the version decides between two facts of one version, so that
+ * every node keeps the same. */
 #ifndef SL_GOSSIP_FACT_H
 #define SL_GOSSIP_FACT_H
 
@@ -39,38 +40,44 @@ struct sl_fact_header {
 
 #define SL_RINGS 8 /* K; PROTOCOL.md, "Overlay" */
 
-/* What a record says, read once when it arrives and shared by all who hold the fact. */
+/* What a record says, read once when it arrives. Spans borrow from the fact's bytes. */
 struct sl_who {
-    uint8_t key[SL_KEY_LEN]; /* Ed25519, from the certificate */
-    char name[SL_NAME_LEN_MAX + 1];
+    const uint8_t *key;  /* Ed25519, from the certificate; SL_KEY_LEN bytes */
+    struct sl_span name; /* of the certificate */
+    struct sl_span zone;
     struct sl_addr addr;
-    uint64_t host;           /* keyed hash of the machine id */
-    uint64_t flags;          /* SL_RECORD_... */
-    uint64_t ring[SL_RINGS]; /* place on each ring: BLAKE2b keyed with F, of the id */
-    uint64_t place;          /* place in the reconciliation tree: SipHash keyed with F, of the id */
+    uint32_t next[2];    /* pool: the next record of the same address or name, number + 1 */
+    uint64_t host;       /* keyed hash of the machine id */
+    uint64_t flags;      /* SL_RECORD_... */
 };
 
 struct sl_fact {
     uint32_t refs;
-    uint32_t len; /* of bytes */
+    uint32_t number;   /* in its pool */
+    uint32_t identity; /* likewise: its origin's */
+    uint16_t len;      /* of bytes */
     uint8_t kind;
-    struct sl_id origin;
+    bool verified;     /* its signature has been checked */
     struct sl_version version;
-    uint8_t hash[32];    /* BLAKE2b-256 of the bytes */
-    struct sl_who *who;  /* of a record; else NULL */
+    uint64_t check;    /* first 8 bytes of BLAKE2b-256 of the bytes */
+    uint64_t sum;      /* its share of the reconciliation tree (PROTOCOL.md, "Reconciling") */
+    struct sl_who *who; /* of a record; else NULL */
     uint8_t bytes[];
 };
 
+static inline const struct sl_id *sl_fact_origin(const struct sl_fact *f)
+{
+    return (const struct sl_id *)(f->bytes + 4);
+}
+
 struct sl_bundle;
 
-/* Copy `bytes` into a fact with one reference. Form and, for a record, certificate are checked (flock,
- * authority's signature, origin = hash of the key); the fact's own signature is sl_fact_verify's.
- * NULL when refused or out of memory. */
-struct sl_fact *sl_fact_new(const struct sl_alloc *alloc, const struct sl_crypto *crypto,
-                            const struct sl_bundle *bundle, struct sl_span bytes);
 /* The origin's signature, over "starling/1 fact\0" | F | all before it. */
 bool sl_fact_verify(const struct sl_fact *f, const struct sl_crypto *crypto, const struct sl_bundle *bundle,
                     const uint8_t key[SL_KEY_LEN]) SL_MUST_USE;
+/* Form of the body; of a record the certificate as well (flock, authority's signature, origin = hash of the
+ * key), and what it says into f->who. */
+bool sl_fact_check(struct sl_fact *f, const struct sl_crypto *crypto, const struct sl_bundle *bundle) SL_MUST_USE;
 /* Header, body and signature into out (room for sl_fact_max(kind)); length, or 0 when the body is too long. */
 size_t sl_fact_sign(const struct sl_crypto *crypto, const struct sl_bundle *bundle,
                     const struct sl_fact_header *header, struct sl_span body, uint8_t *out);
@@ -81,9 +88,6 @@ static inline struct sl_span sl_fact_body(const struct sl_fact *f)
 {
     return sl_span_of(f->bytes + SL_FACT_HEADER, f->len - SL_FACT_MIN);
 }
-
-struct sl_fact *sl_fact_ref(struct sl_fact *f);
-void sl_fact_unref(const struct sl_alloc *alloc, struct sl_fact *f);
 
 /* The header of a fact in `bytes`: lengths, kind and version are checked, the signature is not. */
 bool sl_fact_peek(struct sl_span bytes, struct sl_fact_header *ret) SL_MUST_USE;

@@ -16,8 +16,8 @@ static int setup(struct sl_gossip *g)
     if (!sl_cert_check(g->ports.crypto, &g->config.bundle, g->config.cert, &cert))
         return STARLING_EAUTH;
     g->id = cert.id;
-    g->conns = sl_alloc_zero(mem(g), SL_LINKS_MAX * sizeof *g->conns);
-    if (!g->conns || table_init(g) < 0)
+    if (table_init(g) < 0 ||
+        sl_alloc_grow(mem(g), (void **)&g->conns, sizeof *g->conns, &g->cap_conns, 4 * SL_RINGS) < 0)
         return STARLING_ENOMEM;
     link_init(g);
     int r = self_publish_record(g);
@@ -26,7 +26,7 @@ static int setup(struct sl_gossip *g)
     g->self = table_find(g, &g->id);
     self_vitals_soon(g, g->now, false);
     self_tick(g);
-    return fact_of(member_at(g, g->self), SL_VITALS) ? 0 : STARLING_ENOMEM;
+    return fact_of(g, member_at(g, g->self), SL_VITALS) ? 0 : STARLING_ENOMEM;
 }
 
 int sl_gossip_new(const struct sl_gossip_config *config, const struct sl_ports *ports, sl_usec now,
@@ -70,7 +70,8 @@ void sl_gossip_free(struct sl_gossip *g)
     out_free(g);
     spread_fini(g);
     verdict_fini(g);
-    table_fini(g);
+    if (g->pool)
+        table_fini(g);
     free_text(g, &g->record_sections);
     free_text(g, &g->vitals_sections);
     link_fini(g);
@@ -299,10 +300,11 @@ bool sl_gossip_member(const struct sl_gossip *g, size_t index, struct sl_member_
     bool neighbour = false;
     for (size_t i = 0; i < g->n_edges && !neighbour; i++)
         neighbour = g->edges[i].member == index && g->edges[i].conn != NONE;
-    *ret = (struct sl_member_info){.id = *id_of(m), .status = (enum sl_status)m->status, .self = m->self,
-                                   .neighbour = neighbour, .heard_us = m->self ? SL_NEVER : m->heard,
-                                   .version = newest(m), .record = fact_of(m, SL_RECORD),
-                                   .vitals = fact_of(m, SL_VITALS)};
+    *ret = (struct sl_member_info){.id = *id_at(g, (uint32_t)index), .status = (enum sl_status)m->status,
+                                   .self = m->self, .neighbour = neighbour,
+                                   .heard_us = m->self ? SL_NEVER : g->started + m->heard * SL_MS(100),
+                                   .version = newest(g, m), .record = fact_of(g, m, SL_RECORD),
+                                   .vitals = fact_of(g, m, SL_VITALS)};
     return true;
 }
 

@@ -36,10 +36,13 @@ struct sl_gossip_config {
     sl_usec wall_offset_us;       /* wall clock minus monotonic clock */
 };
 
+struct sl_pool;
+
 struct sl_ports {
     const struct sl_alloc *alloc;
     const struct sl_crypto *crypto;
     const struct sl_log *log;
+    struct sl_pool *pool; /* pool.h; shared with other cores of this thread. NULL: one of its own */
 };
 
 /* 0, STARLING_ENOMEM, STARLING_EAUTH (own certificate does not verify). Ports are borrowed for life. */
@@ -68,6 +71,8 @@ void sl_gossip_link(struct sl_gossip *g, sl_usec now, sl_link link, enum sl_link
  * SL_VITALS (body = service sections). `urgent` spreads without waiting to batch. 0, ENOMEM, ELIMIT. */
 int sl_gossip_put(struct sl_gossip *g, sl_usec now, enum sl_kind kind, struct sl_span sections,
                   bool urgent) SL_MUST_USE;
+/* A fact that another core of the same pool holds: merged as if received, but neither checked again nor spread. */
+void sl_gossip_restore(struct sl_gossip *g, sl_usec now, const struct sl_fact *fact);
 /* A place to join at: a seed or a known peer. Kept for ever, at most 1,024; duplicates are ignored. */
 void sl_gossip_seed(struct sl_gossip *g, sl_usec now, const struct sl_addr *addr);
 /* The address no longer leads anywhere (its file is gone). */
@@ -128,7 +133,7 @@ struct sl_member_info {
     enum sl_status status;
     bool self;
     bool neighbour;           /* there is a proven edge */
-    sl_usec heard_us;         /* when anything new of it was last received; SL_NEVER for self */
+    sl_usec heard_us;         /* when anything new of it was last received, to a tenth of a second; SL_NEVER for self */
     struct sl_version version; /* newest seen */
     const struct sl_fact *record; /* borrowed until the next call that takes `now` */
     const struct sl_fact *vitals; /* may be NULL */

@@ -51,6 +51,8 @@ static struct conn *conn_new(struct sl_gossip *g, sl_link link, enum stage stage
         i++;
     if (i == SL_LINKS_MAX)
         return NULL;
+    if (sl_alloc_grow(mem(g), (void **)&g->conns, sizeof *g->conns, &g->cap_conns, i + 1) < 0)
+        return NULL;
     if (i == g->n_conns)
         g->n_conns++;
     struct conn *c = &g->conns[i];
@@ -76,7 +78,7 @@ void link_fini(struct sl_gossip *g)
 {
     for (size_t i = 0; i < g->n_conns; i++)
         drop_m1(g, &g->conns[i]);
-    sl_alloc_free(mem(g), g->conns, SL_LINKS_MAX * sizeof *g->conns);
+    sl_alloc_free(mem(g), g->conns, g->cap_conns * sizeof *g->conns);
     sl_alloc_free(mem(g), g->seeds, g->cap_seeds * sizeof *g->seeds);
 }
 
@@ -133,9 +135,8 @@ void sl_gossip_unseed(struct sl_gossip *g, const struct sl_addr *addr)
 
 static bool alive_member_at(const struct sl_gossip *g, const struct sl_addr *addr)
 {
-    for (uint32_t i = 0; i < g->n_slots; i++) {
-        const struct member *m = member_at(g, i);
-        if (m->used && is_live(m) && sl_addr_eq(&who(m)->addr, addr))
+    for (struct sl_fact *f = sl_pool_first_at(g->pool, addr); f; f = sl_pool_next(g->pool, SL_BY_ADDR, f)) {
+        if (table_holds(g, f) && is_live(member_at(g, f->identity)))
             return true;
     }
     return false;
@@ -249,9 +250,9 @@ bool link_accept(struct sl_gossip *g, sl_link link, const uint8_t c_d[SL_KEY_LEN
 static void introduce(struct sl_gossip *g, struct conn *c)
 {
     const struct member *m = member_at(g, g->self);
-    for (size_t k = 0; k < SL_KINDS; k++) {
-        if (m->fact[k])
-            spread_push(g, g->self, (enum sl_kind)(k + 1), (uint32_t)(c - g->conns));
+    for (uint8_t kind = 1; kind <= SL_KINDS; kind++) {
+        if (fact_of(g, m, (enum sl_kind)kind))
+            spread_push(g, g->self, (enum sl_kind)kind, (uint32_t)(c - g->conns));
     }
 }
 
@@ -299,7 +300,7 @@ void conns_attach(struct sl_gossip *g, uint32_t member)
     for (size_t i = 0; i < g->n_conns; i++) {
         struct conn *c = &g->conns[i];
         if (c->link && c->stage == STAGE_PROVEN && c->member == NONE &&
-            sl_id_eq(&c->id, id_of(member_at(g, member))))
+            sl_id_eq(&c->id, id_at(g, member)))
             attach(g, c, member);
     }
 }
@@ -478,7 +479,7 @@ static void meet(struct sl_gossip *g)
         const struct member *m = member_at(g, i);
         if (!m->used || m->self || m->status == SL_LEFT || edge_of(g, i))
             continue;
-        struct conn *c = conn_dial(g, &who(m)->addr, id_of(m));
+        struct conn *c = conn_dial(g, &who_at(g, i)->addr, id_at(g, i));
         if (c)
             g->stats.meetings++;
         return;

@@ -8,48 +8,17 @@
 
 #define WHOLE (2 * SL_RINGS + 1)
 
-static int place_cmp(const struct sl_gossip *g, size_t r, uint32_t a, uint32_t b)
+/* The pool's rings hold everybody whom anybody in this process knows: who is not in our view, or has left, is
+ * passed without counting. */
+static bool on_ring(const struct sl_gossip *g, uint32_t index)
 {
-    const struct member *ma = member_at(g, a), *mb = member_at(g, b);
-    uint64_t ka = who(ma)->ring[r], kb = who(mb)->ring[r];
-    if (ka != kb)
-        return ka < kb ? -1 : 1;
-    return sl_id_cmp(id_of(ma), id_of(mb));
+    return is_used(g, index) && member_at(g, index)->status != SL_LEFT;
 }
 
-/* Where `index` stands, or would stand. */
-static size_t place_of(const struct sl_gossip *g, size_t r, uint32_t index)
+/* While members pour in, neighbours of now are not those of a moment later: each needless edge costs both ends a
+ * handshake. */
+void ring_grew(struct sl_gossip *g)
 {
-    size_t low = 0, high = g->n_ring;
-    while (low < high) {
-        size_t mid = low + (high - low) / 2;
-        if (place_cmp(g, r, g->ring[r][mid], index) < 0)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return low;
-}
-
-int ring_reserve(struct sl_gossip *g, size_t n)
-{
-    for (size_t r = 0; r < SL_RINGS; r++) {
-        if (sl_alloc_grow(mem(g), (void **)&g->ring[r], sizeof *g->ring[r], &g->cap_ring[r], n) < 0)
-            return STARLING_ENOMEM;
-    }
-    return 0;
-}
-
-void ring_add(struct sl_gossip *g, uint32_t index)
-{
-    for (size_t r = 0; r < SL_RINGS; r++) {
-        size_t at = place_of(g, r, index);
-        memmove(g->ring[r] + at + 1, g->ring[r] + at, (g->n_ring - at) * sizeof *g->ring[r]);
-        g->ring[r][at] = index;
-    }
-    g->n_ring++;
-    /* While members pour in, neighbours of now are not those of a moment later: each needless edge costs both
-     * ends a handshake. */
     if (g->rings_grew == SL_NEVER)
         g->rings_grew = g->now;
     sl_usec due = sl_earlier(g->now + SL_RING_SETTLE, g->rings_grew + SL_RING_SETTLE_MAX);
@@ -64,14 +33,37 @@ void ring_changed(struct sl_gossip *g)
     g->rings_grew = g->now - SL_RING_SETTLE_MAX;
 }
 
-void ring_remove(struct sl_gossip *g, uint32_t index)
+/* A walk along a ring, away from somebody's place, over members of our view. */
+struct walk {
+    const uint32_t *ring;
+    size_t n, at, left; /* members not visited yet */
+    int way;
+};
+
+static struct walk walk_from(const struct sl_gossip *g, size_t r, int way, size_t at)
 {
-    for (size_t r = 0; r < SL_RINGS; r++) {
-        size_t at = place_of(g, r, index);
-        memmove(g->ring[r] + at, g->ring[r] + at + 1, (g->n_ring - at - 1) * sizeof *g->ring[r]);
+    size_t n = g->pool->n_ring;
+    return (struct walk){.ring = g->pool->ring[r], .n = n, .at = at, .left = n - 1, .way = way};
+}
+
+/* Members on the rings besides `index`. */
+static size_t n_others(const struct sl_gossip *g, uint32_t index)
+{
+    return g->n_ring - on_ring(g, index);
+}
+
+static uint32_t walk_next(const struct sl_gossip *g, struct walk *w)
+{
+    while (w->left > 0) {
+        w->left--;
+        if (w->way == 0)
+            w->at = w->at + 1 == w->n ? 0 : w->at + 1;
+        else
+            w->at = w->at == 0 ? w->n - 1 : w->at - 1;
+        if (on_ring(g, w->ring[w->at]))
+            return w->ring[w->at];
     }
-    g->n_ring--;
-    ring_changed(g);
+    return NONE;
 }
 
 static size_t add_once(struct neighbour *list, size_t n, uint32_t member, bool successor)
@@ -91,19 +83,19 @@ size_t ring_neighbours(const struct sl_gossip *g, uint32_t index, struct neighbo
 {
     size_t n = 0;
     if (g->n_ring <= WHOLE) {
-        for (size_t i = 0; i < g->n_ring; i++) {
-            uint32_t other = g->ring[0][i];
-            if (other != index)
-                n = add_once(ret, n, other, place_cmp(g, 0, index, other) < 0);
-        }
+        struct walk w = walk_from(g, 0, 0, sl_pool_place(g->pool, 0, index));
+        for (uint32_t other; n < n_others(g, index) && (other = walk_next(g, &w)) != NONE;)
+            n = add_once(ret, n, other, sl_pool_place_cmp(g->pool, 0, index, other) < 0);
         return n;
     }
     for (size_t r = 0; r < SL_RINGS; r++) {
-        size_t at = place_of(g, r, index);
+        size_t at = sl_pool_place(g->pool, r, index);
         for (int way = 0; way < 2; way++) {
-            for (size_t step = 1; step < g->n_ring && step <= SL_RING_WALK_MAX; step++) {
-                size_t to = way == 0 ? at + step : at + g->n_ring - step;
-                uint32_t other = g->ring[r][to % g->n_ring];
+            struct walk w = walk_from(g, r, way, at);
+            for (size_t step = 0; step < SL_RING_WALK_MAX; step++) {
+                uint32_t other = walk_next(g, &w);
+                if (other == NONE)
+                    break;
                 n = add_once(ret, n, other, way == 0);
                 if (is_live(member_at(g, other)))
                     break;
@@ -117,9 +109,10 @@ size_t ring_watchers(const struct sl_gossip *g, uint32_t index, const uint32_t *
                      bool *ret_counts)
 {
     if (g->n_ring <= WHOLE) {
-        size_t live = 0;
-        for (size_t i = 0; i < g->n_ring; i++)
-            live += g->ring[0][i] != index && is_live(member_at(g, g->ring[0][i]));
+        size_t live = 0, seen = 0;
+        struct walk w = walk_from(g, 0, 0, sl_pool_place(g->pool, 0, index));
+        for (uint32_t other; seen < n_others(g, index) && (other = walk_next(g, &w)) != NONE; seen++)
+            live += is_live(member_at(g, other));
         for (size_t i = 0; i < n_ask; i++)
             ret_counts[i] = ask[i] != index;
         return live;
@@ -127,19 +120,19 @@ size_t ring_watchers(const struct sl_gossip *g, uint32_t index, const uint32_t *
     struct neighbour first[2 * SL_RINGS], near[2 * SL_RINGS * (1 + SL_WATCHER_SLACK)];
     size_t n_first = 0, n_near = 0;
     for (size_t r = 0; r < SL_RINGS; r++) {
-        size_t at = place_of(g, r, index);
+        size_t at = sl_pool_place(g->pool, r, index);
         for (int way = 0; way < 2; way++) {
+            struct walk w = walk_from(g, r, way, at);
             unsigned live = 0;
-            for (size_t step = 1; step < g->n_ring && step <= SL_RING_WALK_MAX; step++) {
-                size_t to = way == 0 ? at + step : at + g->n_ring - step;
-                uint32_t other = g->ring[r][to % g->n_ring];
+            for (size_t step = 0; step < SL_RING_WALK_MAX && live <= SL_WATCHER_SLACK; step++) {
+                uint32_t other = walk_next(g, &w);
+                if (other == NONE)
+                    break;
                 if (!is_live(member_at(g, other)))
                     continue;
                 n_near = add_once(near, n_near, other, false);
-                if (live == 0)
+                if (live++ == 0)
                     n_first = add_once(first, n_first, other, false);
-                if (++live > SL_WATCHER_SLACK)
-                    break;
             }
         }
     }

@@ -101,7 +101,7 @@ static void publish_sightings(struct sl_gossip *g)
     for (size_t i = 0; i < g->n_edges && n < SL_SIGHTING_ENTRIES_MAX; i++) {
         const struct edge *e = &g->edges[i];
         if (e->accused)
-            list[n++] = (struct sl_sighting){.accused = *id_of(member_at(g, e->member)), .how = e->accused,
+            list[n++] = (struct sl_sighting){.accused = *id_at(g, e->member), .how = e->accused,
                                              .seen = e->seen};
     }
     bool same = n == g->n_published;

@@ -153,7 +153,7 @@ void spread_seen(struct sl_gossip *g, uint32_t member, enum sl_kind kind, uint32
 
 void spread_push(struct sl_gossip *g, uint32_t member, enum sl_kind kind, uint32_t conn)
 {
-    if (!fact_of(member_at(g, member), kind))
+    if (!fact_of(g, member_at(g, member), kind))
         return;
     struct waiting *w = add(g, member, (uint8_t)kind);
     if (!w)
@@ -242,10 +242,10 @@ static bool flush(struct sl_gossip *g, uint32_t conn)
         /* Nobody can check a fact without its origin's record. */
         struct waiting *record = find(g, w->member, SL_RECORD);
         if (record && record != w && bit_is_set(record, conn)) {
-            frame_add(g, c, &f, fact_of(member_at(g, w->member), SL_RECORD));
+            frame_add(g, c, &f, fact_of(g, member_at(g, w->member), SL_RECORD));
             bit_clear(record, conn);
         }
-        struct sl_fact *fact = fact_of(member_at(g, w->member), (enum sl_kind)w->kind);
+        struct sl_fact *fact = fact_of(g, member_at(g, w->member), (enum sl_kind)w->kind);
         if (fact) /* a newer epoch may have voided it meanwhile */
             frame_add(g, c, &f, fact);
         bit_clear(w, conn);

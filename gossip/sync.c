@@ -35,9 +35,11 @@ static void each_fact(struct sl_gossip *g, unsigned depth, uint32_t prefix,
     if (g->tree->count[tree_node(depth, prefix)] == 0)
         return;
     for (uint32_t leaf = first; leaf < first + leaves; leaf++) {
-        for (uint32_t at = g->tree->leaf[leaf]; at; at = g->members[at - 1].leaf_next) {
-            for (size_t k = 0; k < SL_KINDS; k++) {
-                struct sl_fact *f = g->members[at - 1].fact[k];
+        for (uint32_t at = g->pool->leaf[leaf]; at; at = g->pool->identities[at - 1].leaf_next) {
+            if (!is_used(g, at - 1) || !member_at(g, at - 1)->in_tree)
+                continue;
+            for (uint8_t kind = 1; kind <= SL_KINDS; kind++) {
+                struct sl_fact *f = fact_of(g, member_at(g, at - 1), (enum sl_kind)kind);
                 if (f)
                     visit(g, at - 1, f, context);
             }
@@ -58,11 +60,11 @@ static void list_add(struct sl_gossip *g, uint32_t member, struct sl_fact *f, vo
     if (l->n == SL_SYNC_ENTRIES_MAX)
         return;
     uint8_t *p = l->entries + ENTRY_LEN * l->n++;
-    memcpy(p, f->origin.b, SL_ID_LEN);
+    memcpy(p, sl_fact_origin(f)->b, SL_ID_LEN);
     p[16] = f->kind;
     sl_put64(p + 17, f->version.epoch);
     sl_put64(p + 25, f->version.seq);
-    memcpy(p + 33, f->hash, 8);
+    sl_put64(p + 33, f->check);
 }
 
 static void send_list(struct sl_gossip *g, struct conn *c, unsigned depth, uint32_t prefix)
@@ -179,7 +181,8 @@ static int entry_cmp(const uint8_t *p, const struct sl_fact *f)
 {
     struct sl_version v = {sl_get64(p + 17), sl_get64(p + 25)};
     int order = sl_version_cmp(v, f->version);
-    return order ? order : memcmp(p + 33, f->hash, 8);
+    uint64_t check = sl_get64(p + 33);
+    return order ? order : (check > f->check) - (check < f->check);
 }
 
 /* What its sender does not list, it lacks. */
@@ -188,7 +191,7 @@ static void push_unlisted(struct sl_gossip *g, uint32_t member, struct sl_fact *
     struct answer *a = context;
     for (size_t i = 0; i < a->n; i++) {
         const uint8_t *p = a->entries + ENTRY_LEN * i;
-        if (p[16] == f->kind && memcmp(p, f->origin.b, SL_ID_LEN) == 0)
+        if (p[16] == f->kind && memcmp(p, sl_fact_origin(f)->b, SL_ID_LEN) == 0)
             return;
     }
     spread_push(g, member, (enum sl_kind)f->kind, a->conn);
@@ -213,9 +216,10 @@ static void compare_entry(struct sl_gossip *g, struct answer *a, const uint8_t *
             want_add(a, p);
         return;
     }
-    struct sl_fact *f = fact_of(member_at(g, index), (enum sl_kind)kind);
+    const struct member *m = member_at(g, index);
+    struct sl_fact *f = fact_of(g, m, (enum sl_kind)kind);
     if (!f) {
-        if (version.epoch >= member_at(g, index)->epoch)
+        if (version.epoch >= newest(g, m).epoch)
             want_add(a, p);
         return;
     }

@@ -1,85 +1,12 @@
 /* table.c: members and their facts. Merging is "the newer version wins", so it commutes, associates and is
  * idempotent; nothing it looks at differs between nodes (no clock, no configuration), or the flock would never
- * agree on what there is. The reconciliation tree is kept beside it (PROTOCOL.md, "Reconciling"). */
+ * agree on what there is. */
 #include <starling.h>
 
 #include "base/bytes.h"
 #include "gossip/core.h"
 
-/* ---- the tree --------------------------------------------------------------------------- */
-
-uint32_t tree_node(unsigned depth, uint32_t prefix)
-{
-    static const uint32_t first[] = {0, 1, 17, 273};
-    return first[depth] + prefix;
-}
-
-static uint32_t leaf_of(const struct member *m)
-{
-    return (uint32_t)(who(m)->place >> 52);
-}
-
-static uint64_t entry_hash(const struct sl_gossip *g, const struct sl_fact *f)
-{
-    uint8_t text[SL_ID_LEN + 1 + 8 + 8 + 8];
-    memcpy(text, f->origin.b, SL_ID_LEN);
-    text[16] = f->kind;
-    sl_put64(text + 17, f->version.epoch);
-    sl_put64(text + 25, f->version.seq);
-    memcpy(text + 33, f->hash, 8);
-    return sl_siphash(g->config.bundle.flock, text, sizeof text);
-}
-
-static void tree_count(struct sl_gossip *g, uint32_t leaf, uint64_t hash, int sign)
-{
-    for (unsigned depth = 0; depth <= TREE_DEPTH; depth++) {
-        uint32_t node = tree_node(depth, leaf >> (4 * (TREE_DEPTH - depth)));
-        g->tree->sum[node] += sign > 0 ? hash : 0 - hash;
-        g->tree->count[node] += (uint32_t)sign;
-    }
-}
-
-static void tree_fact(struct sl_gossip *g, const struct member *m, const struct sl_fact *f, int sign)
-{
-    if (f && m->in_tree)
-        tree_count(g, leaf_of(m), entry_hash(g, f), sign);
-}
-
-static void tree_join(struct sl_gossip *g, uint32_t index)
-{
-    struct member *m = member_at(g, index);
-    if (m->in_tree)
-        return;
-    uint32_t leaf = leaf_of(m);
-    m->in_tree = true;
-    m->leaf_next = g->tree->leaf[leaf];
-    g->tree->leaf[leaf] = index + 1;
-    for (size_t k = 0; k < SL_KINDS; k++)
-        tree_fact(g, m, m->fact[k], 1);
-}
-
-/* Who left is no longer part of what nodes compare: the forgetting that follows happens at slightly
- * different times everywhere and must not look like a difference. */
-static void tree_part(struct sl_gossip *g, uint32_t index)
-{
-    struct member *m = member_at(g, index);
-    if (!m->in_tree)
-        return;
-    for (size_t k = 0; k < SL_KINDS; k++)
-        tree_fact(g, m, m->fact[k], -1);
-    uint32_t *at = &g->tree->leaf[leaf_of(m)];
-    while (*at != index + 1)
-        at = &g->members[*at - 1].leaf_next;
-    *at = m->leaf_next;
-    m->in_tree = false;
-}
-
 /* ---- members ---------------------------------------------------------------------------- */
-
-static const struct sl_id *id_by_index(void *context, uint32_t index)
-{
-    return id_of(member_at((struct sl_gossip *)context, index));
-}
 
 static const struct sl_id *grave_by_index(void *context, uint32_t index)
 {
@@ -91,41 +18,54 @@ int table_init(struct sl_gossip *g)
     uint8_t key[16];
     sl_put64(key, sl_rand_u64(&g->rand));
     sl_put64(key + 8, sl_rand_u64(&g->rand));
-    sl_idmap_init(&g->by_id, mem(g), key, id_by_index, g);
     sl_idmap_init(&g->by_grave, mem(g), key, grave_by_index, g);
+    g->dirty_first = g->dirty_last = NONE;
+    g->pool = g->ports.pool;
+    g->own_pool = !g->pool;
+    if (g->own_pool && sl_pool_new(mem(g), g->ports.crypto, &g->config.bundle, &g->pool) < 0)
+        return STARLING_ENOMEM;
     g->tree = sl_alloc_zero(mem(g), sizeof *g->tree);
     return g->tree ? 0 : STARLING_ENOMEM;
 }
 
+/* The number and its facts are the pool's again. */
+static void slot_release(struct sl_gossip *g, uint32_t index)
+{
+    struct member *m = member_at(g, index);
+    for (uint8_t kind = 1; kind <= SL_KINDS; kind++)
+        sl_pool_unref(g->pool, fact_of(g, m, (enum sl_kind)kind));
+    memset(m, 0, sizeof *m);
+    sl_pool_release(g->pool, index);
+}
+
 void table_fini(struct sl_gossip *g)
 {
-    for (size_t i = 0; i < g->n_slots; i++) {
-        for (size_t k = 0; k < SL_KINDS; k++)
-            sl_fact_unref(mem(g), g->members[i].fact[k]);
+    for (uint32_t i = 0; i < g->n_slots; i++) {
+        if (g->members[i].used || g->members[i].gone)
+            slot_release(g, i);
     }
-    sl_fact_unref(mem(g), g->lent_fact);
+    sl_pool_unref(g->pool, g->lent_fact);
     sl_alloc_free(mem(g), g->members, g->cap_slots * sizeof *g->members);
-    sl_alloc_free(mem(g), g->free_slots, g->cap_free * sizeof *g->free_slots);
-    sl_alloc_free(mem(g), g->dirty, g->cap_dirty * sizeof *g->dirty);
     sl_alloc_free(mem(g), g->graves, g->cap_graves * sizeof *g->graves);
-    for (size_t r = 0; r < SL_RINGS; r++)
-        sl_alloc_free(mem(g), g->ring[r], g->cap_ring[r] * sizeof *g->ring[r]);
     sl_alloc_free(mem(g), g->tree, sizeof *g->tree);
-    sl_idmap_fini(&g->by_id);
     sl_idmap_fini(&g->by_grave);
+    if (g->own_pool)
+        sl_pool_free(g->pool);
 }
 
 uint32_t table_find(const struct sl_gossip *g, const struct sl_id *id)
 {
-    return sl_idmap_find(&g->by_id, id);
+    uint32_t index = sl_pool_find(g->pool, id);
+    return index != SL_POOL_NONE && is_used(g, index) ? index : NONE;
 }
 
-struct sl_version newest(const struct member *m)
+struct sl_version newest(const struct sl_gossip *g, const struct member *m)
 {
     struct sl_version v = {0, 0};
-    for (size_t k = 0; k < SL_KINDS; k++) {
-        if (m->fact[k] && sl_version_cmp(m->fact[k]->version, v) > 0)
-            v = m->fact[k]->version;
+    for (uint8_t kind = 1; kind <= SL_KINDS; kind++) {
+        const struct sl_fact *f = fact_of(g, m, (enum sl_kind)kind);
+        if (f && sl_version_cmp(f->version, v) > 0)
+            v = f->version;
     }
     return v;
 }
@@ -134,8 +74,12 @@ void table_mark(struct sl_gossip *g, uint32_t index, unsigned dirty)
 {
     struct member *m = member_at(g, index);
     if (!(m->dirty & DIRTY_QUEUED)) {
-        /* Room for every slot was reserved when the slot was made. */
-        g->dirty[(g->dirty_head + g->n_dirty++) % g->cap_dirty] = index;
+        m->dirty_next = NONE;
+        if (g->dirty_first == NONE)
+            g->dirty_first = index;
+        else
+            member_at(g, g->dirty_last)->dirty_next = index;
+        g->dirty_last = index;
     }
     m->dirty |= (uint8_t)(dirty | DIRTY_QUEUED);
 }
@@ -144,6 +88,14 @@ void table_conflict(struct sl_gossip *g, const struct sl_id *id)
 {
     if (g->n_conflicts < SL_COUNT(g->conflicts))
         g->conflicts[g->n_conflicts++] = *id;
+}
+
+/* How long somebody who is down or left is remembered. */
+static sl_usec kept_for(const struct sl_gossip *g, uint32_t index)
+{
+    if (member_at(g, index)->status == SL_LEFT)
+        return SL_FORGET_LEFT;
+    return who_at(g, index)->flags & SL_RECORD_LASTING ? SL_FORGET_LASTING : SL_FORGET_FLEETING;
 }
 
 void table_set_status(struct sl_gossip *g, uint32_t index, enum sl_status status)
@@ -155,14 +107,15 @@ void table_set_status(struct sl_gossip *g, uint32_t index, enum sl_status status
     g->n_by_status[before]--;
     g->n_by_status[status]++;
     m->status = (uint8_t)status;
-    m->since = g->now;
+    m->since = tenth_of(g, g->now) + 1;
     m->returned = before == SL_DOWN && status < SL_DOWN;
     table_mark(g, index, DIRTY_STATUS);
     if (before == SL_LEFT) {
-        ring_add(g, index);
+        g->n_ring++;
+        ring_grew(g);
         tree_join(g, index);
     } else if (status == SL_LEFT) {
-        ring_remove(g, index);
+        g->n_ring--;
         tree_part(g, index);
         edges_drop_member(g, index);
     }
@@ -171,73 +124,52 @@ void table_set_status(struct sl_gossip *g, uint32_t index, enum sl_status status
     if (status >= SL_DOWN || before >= SL_DOWN) {
         verdict_reopen(g);
         ring_changed(g);
-        g->next_sweep = sl_earlier(g->next_sweep, sl_after(g->now, SL_SWEEP));
+        g->next_sweep = sl_earlier(g->next_sweep, sl_after(g->now, kept_for(g, index)));
     }
 }
 
-/* A free slot with all that its member may need reserved, or NONE. */
-static uint32_t slot_take(struct sl_gossip *g)
+/* Room for the member with this number. It grows by an eighth: in a flock each node's table is nearly full. */
+static int slot_reserve(struct sl_gossip *g, uint32_t index)
 {
-    if (g->n_free > 0)
-        return g->free_slots[--g->n_free];
-    size_t n = g->n_slots + 1;
-    if (ring_reserve(g, n) < 0 ||
-        sl_alloc_grow(mem(g), (void **)&g->free_slots, sizeof *g->free_slots, &g->cap_free, n) < 0)
-        return NONE;
-    if (n > g->cap_dirty) { /* a ring: unroll it before it grows */
-        size_t cap = 0;
-        uint32_t *grown = NULL;
-        if (sl_alloc_grow(mem(g), (void **)&grown, sizeof *grown, &cap, 2 * n) < 0)
-            return NONE;
-        for (size_t i = 0; i < g->n_dirty; i++)
-            grown[i] = g->dirty[(g->dirty_head + i) % g->cap_dirty];
-        sl_alloc_free(mem(g), g->dirty, g->cap_dirty * sizeof *g->dirty);
-        g->dirty = grown;
-        g->dirty_head = 0;
-        g->cap_dirty = cap;
+    size_t n = (size_t)index + 1;
+    if (n > g->cap_slots) {
+        size_t cap = n + n / 8 + 8;
+        struct member *grown = mem(g)->resize(mem(g)->context, g->members, g->cap_slots * sizeof *grown,
+                                              cap * sizeof *grown);
+        if (!grown)
+            return STARLING_ENOMEM;
+        memset(grown + g->cap_slots, 0, (cap - g->cap_slots) * sizeof *grown);
+        g->members = grown;
+        g->cap_slots = cap;
     }
-    if (sl_alloc_grow(mem(g), (void **)&g->members, sizeof *g->members, &g->cap_slots, n) < 0)
-        return NONE;
-    return (uint32_t)g->n_slots++;
+    g->n_slots = n > g->n_slots ? n : g->n_slots;
+    return 0;
 }
 
-static void slot_release(struct sl_gossip *g, uint32_t index)
+/* A member from its first record, whose reference it takes over. False when out of memory. */
+static bool member_new(struct sl_gossip *g, struct sl_fact *record)
 {
-    struct member *m = member_at(g, index);
-    for (size_t k = 0; k < SL_KINDS; k++)
-        sl_fact_unref(mem(g), m->fact[k]);
-    memset(m, 0, sizeof *m);
-    g->free_slots[g->n_free++] = index;
-}
-
-/* A member from its first record. NONE when out of memory; then `record` is still the caller's. */
-static uint32_t member_new(struct sl_gossip *g, struct sl_fact *record)
-{
-    uint32_t index = slot_take(g);
-    if (index == NONE)
-        return NONE;
+    uint32_t index = record->identity;
+    /* A forgotten one whose last event is not told yet comes back with the next copy. */
+    if (slot_reserve(g, index) < 0 || member_at(g, index)->gone)
+        return false;
     struct member *m = member_at(g, index);
     memset(m, 0, sizeof *m);
-    m->fact[SL_RECORD - 1] = record;
-    if (sl_idmap_add(&g->by_id, &record->origin, index) < 0) {
-        m->fact[SL_RECORD - 1] = NULL;
-        g->free_slots[g->n_free++] = index;
-        return NONE;
-    }
+    sl_pool_hold(g->pool, index);
+    m->fact[SL_RECORD - 1] = record->number + 1;
     m->used = true;
-    m->self = sl_id_eq(&record->origin, &g->id);
-    m->epoch = record->version.epoch;
+    m->self = sl_id_eq(sl_fact_origin(record), &g->id);
     m->case_index = NONE;
     m->quota_left = SL_FACTS_BURST;
     m->status = SL_ALIVE;
-    m->since = g->now;
-    m->heard = g->now;
+    m->since = m->heard = tenth_of(g, g->now);
     g->n_members++;
+    g->n_ring++;
     g->n_by_status[SL_ALIVE]++;
-    ring_add(g, index);
+    ring_grew(g);
     tree_join(g, index);
     table_mark(g, index, DIRTY_STATUS | DIRTY_RECORD);
-    return index;
+    return true;
 }
 
 /* ---- graves ----------------------------------------------------------------------------- */
@@ -273,14 +205,15 @@ static void bury(struct sl_gossip *g, const struct sl_id *id, struct sl_version 
 static void forget(struct sl_gossip *g, uint32_t index)
 {
     struct member *m = member_at(g, index);
-    bury(g, id_of(m), newest(m));
+    bury(g, id_at(g, index), newest(g, m));
     verdict_forget(g, index);
     edges_drop_member(g, index);
     spread_forget(g, index);
     tree_part(g, index);
-    if (m->status != SL_LEFT)
-        ring_remove(g, index);
-    sl_idmap_remove(&g->by_id, id_of(m));
+    if (m->status != SL_LEFT) {
+        g->n_ring--;
+        ring_changed(g);
+    }
     g->n_by_status[m->status]--;
     g->n_members--;
     m->used = false;
@@ -292,17 +225,18 @@ void table_sweep(struct sl_gossip *g)
 {
     if (g->now < g->next_sweep)
         return;
-    bool any = g->n_by_status[SL_DOWN] + g->n_by_status[SL_LEFT] > 0;
-    g->next_sweep = any ? sl_after(g->now, SL_SWEEP) : SL_NEVER;
-    for (uint32_t i = 0; any && i < g->n_slots; i++) {
+    g->next_sweep = SL_NEVER;
+    if (g->n_by_status[SL_DOWN] + g->n_by_status[SL_LEFT] == 0)
+        return;
+    for (uint32_t i = 0; i < g->n_slots; i++) {
         struct member *m = member_at(g, i);
         if (!m->used || m->self || is_live(m))
             continue;
-        sl_usec keep = m->status == SL_LEFT                   ? SL_FORGET_LEFT
-                       : who(m)->flags & SL_RECORD_LASTING ? SL_FORGET_LASTING
-                                                              : SL_FORGET_FLEETING;
-        if (g->now - m->since >= keep)
+        sl_usec over = sl_after(since_of(g, m), kept_for(g, i));
+        if (g->now >= over)
             forget(g, i);
+        else /* many go together: a second more or less is nothing to them */
+            g->next_sweep = sl_earlier(g->next_sweep, over > g->now + SL_SEC(1) ? over : g->now + SL_SEC(1));
     }
 }
 
@@ -311,11 +245,10 @@ void table_sweep(struct sl_gossip *g)
 /* An origin may change its mind SL_FACTS_PER_SECOND times a second, with a burst. */
 static bool within_quota(struct sl_gossip *g, struct member *m)
 {
-    uint32_t tenth = (uint32_t)(g->now / SL_MS(100));
-    uint32_t earned = tenth - m->quota_at; /* one a tenth of a second */
+    uint16_t tenth = (uint16_t)tenth_of(g, g->now);
+    uint16_t earned = (uint16_t)(tenth - m->quota_at); /* one a tenth of a second; forgets whole rounds of 109 min */
     m->quota_at = tenth;
-    m->quota_left = (uint8_t)(earned > (uint32_t)(SL_FACTS_BURST - m->quota_left) ? SL_FACTS_BURST
-                                                                                 : m->quota_left + earned);
+    m->quota_left = (uint8_t)(earned > SL_FACTS_BURST - m->quota_left ? SL_FACTS_BURST : m->quota_left + earned);
     if (m->quota_left == 0)
         return false;
     m->quota_left--;
@@ -326,12 +259,13 @@ static bool within_quota(struct sl_gossip *g, struct member *m)
  * it said before, if somebody tells it; and nobody else may, when it had left (simulator, setback). */
 static void remind(struct sl_gossip *g, uint32_t index, uint32_t from)
 {
-    if (from == NONE || !sl_id_eq(&g->conns[from].id, id_of(member_at(g, index))))
+    if (from == NONE || !sl_id_eq(&g->conns[from].id, id_at(g, index)))
         return;
-    for (size_t k = 0; k < SL_KINDS; k++) {
-        struct sl_fact *f = member_at(g, index)->fact[k];
-        if (f && f->version.epoch == member_at(g, index)->epoch)
-            spread_push(g, index, (enum sl_kind)(k + 1), from);
+    const struct member *m = member_at(g, index);
+    for (uint8_t kind = 1; kind <= SL_KINDS; kind++) {
+        const struct sl_fact *f = fact_of(g, m, (enum sl_kind)kind);
+        if (f && f->version.epoch == newest(g, m).epoch)
+            spread_push(g, index, (enum sl_kind)kind, from);
     }
 }
 
@@ -355,11 +289,12 @@ static bool may_be_new(struct sl_gossip *g, const struct sl_fact_header *h, stru
         return true;
     }
     const struct member *m = member_at(g, index);
-    const struct sl_fact *held = fact_of(m, (enum sl_kind)h->kind);
+    const struct sl_fact *held = fact_of(g, m, (enum sl_kind)h->kind);
+    uint64_t epoch = newest(g, m).epoch;
     int order = held ? sl_version_cmp(h->version, held->version) : 1;
-    if (h->version.epoch < m->epoch || order < 0) {
+    if (h->version.epoch < epoch || order < 0) {
         g->stats.facts_old++;
-        if (h->version.epoch < m->epoch)
+        if (h->version.epoch < epoch)
             remind(g, index, from);
         return false;
     }
@@ -378,16 +313,15 @@ static bool may_be_new(struct sl_gossip *g, const struct sl_fact_header *h, stru
 static void epoch_advance(struct sl_gossip *g, uint32_t index, uint64_t epoch)
 {
     struct member *m = member_at(g, index);
-    m->epoch = epoch;
-    for (size_t k = SL_VITALS - 1; k < SL_KINDS; k++) {
-        struct sl_fact *f = m->fact[k];
+    for (uint8_t kind = SL_VITALS; kind <= SL_KINDS; kind++) {
+        struct sl_fact *f = fact_of(g, m, (enum sl_kind)kind);
         if (!f || f->version.epoch >= epoch)
             continue;
         tree_fact(g, m, f, -1);
-        m->fact[k] = NULL;
-        if (f->kind == SL_SIGHTINGS)
+        m->fact[kind - 1] = 0;
+        if (kind == SL_SIGHTINGS)
             verdict_sightings(g, index, f, NULL);
-        sl_fact_unref(mem(g), f);
+        sl_pool_unref(g->pool, f);
     }
 }
 
@@ -434,24 +368,23 @@ static void after_vitals(struct sl_gossip *g, uint32_t index, const struct sl_fa
     verdict_judge(g, index);
 }
 
-/* Put a checked fact in its place. */
-static void install(struct sl_gossip *g, uint32_t index, struct sl_fact *f, uint32_t from)
+/* Put a checked fact in its place; the reference is the table's now. */
+static void install(struct sl_gossip *g, uint32_t index, struct sl_fact *f)
 {
     struct member *m = member_at(g, index);
-    if (f->version.epoch > m->epoch) {
+    if (f->version.epoch > newest(g, m).epoch) {
         epoch_advance(g, index, f->version.epoch);
         if (m->status == SL_LEFT)
             table_set_status(g, index, SL_ALIVE);
     }
     /* Only now: a newer epoch has let go of what was there (simulator, swarm, seed 6). */
-    struct sl_fact *before = m->fact[f->kind - 1];
+    struct sl_fact *before = fact_of(g, m, (enum sl_kind)f->kind);
     if (before != f) { /* not the record that made the member */
         tree_fact(g, m, before, -1);
-        m->fact[f->kind - 1] = f;
+        m->fact[f->kind - 1] = f->number + 1;
         tree_fact(g, m, f, 1);
     }
-    m->heard = g->now;
-    spread_news(g, index, (enum sl_kind)f->kind, spread_delay(g, f), from);
+    m->heard = tenth_of(g, g->now);
     switch ((enum sl_kind)f->kind) {
     case SL_RECORD:
         if (before == f) {
@@ -472,8 +405,30 @@ static void install(struct sl_gossip *g, uint32_t index, struct sl_fact *f, uint
         break;
     }
     if (before != f)
-        sl_fact_unref(mem(g), before);
+        sl_pool_unref(g->pool, before);
     watch_fresh_word(g, index);
+}
+
+/* A fact whose signature is good, with a reference that is ours. */
+static bool merge(struct sl_gossip *g, struct sl_fact *f)
+{
+    uint32_t index = f->identity;
+    struct sl_fact *held = is_used(g, index) ? fact_of(g, member_at(g, index), (enum sl_kind)f->kind) : NULL;
+    if (held && sl_version_cmp(held->version, f->version) == 0) {
+        table_conflict(g, sl_fact_origin(f));
+        if (sl_fact_cmp(f, held) < 0) {
+            sl_pool_unref(g->pool, f);
+            return false;
+        }
+    }
+    if (!is_used(g, index) && !member_new(g, f)) {
+        sl_pool_unref(g->pool, f);
+        return false;
+    }
+    g->stats.facts_new++;
+    g->changed_at = g->now;
+    install(g, index, f);
+    return true;
 }
 
 bool table_merge(struct sl_gossip *g, struct sl_span bytes, uint32_t from)
@@ -494,36 +449,37 @@ bool table_merge(struct sl_gossip *g, struct sl_span bytes, uint32_t from)
         g->stats.refused_quota++;
         return false;
     }
-    struct sl_fact *f = sl_fact_new(mem(g), g->ports.crypto, &g->config.bundle, bytes);
+    struct sl_fact *f = sl_pool_take(g->pool, bytes);
     if (!f) {
         g->stats.refused_fact++;
         return false;
     }
-    const uint8_t *key = f->who ? f->who->key : who(member_at(g, index))->key;
+    const uint8_t *key = f->who ? f->who->key : who_at(g, index)->key;
     if (from != NONE) {
         g->stats.facts_verified++;
-        if (!sl_fact_verify(f, g->ports.crypto, &g->config.bundle, key)) {
+        if (!sl_pool_verify(g->pool, f, key)) {
             g->stats.refused_signature++;
-            sl_fact_unref(mem(g), f);
+            sl_pool_unref(g->pool, f);
             return false;
         }
     }
-    struct sl_fact *held = index == NONE ? NULL : fact_of(member_at(g, index), (enum sl_kind)h.kind);
-    if (held && sl_version_cmp(held->version, f->version) == 0) {
-        table_conflict(g, &f->origin);
-        if (sl_fact_cmp(f, held) < 0) {
-            sl_fact_unref(mem(g), f);
-            return false;
-        }
-    }
-    if (index == NONE && (index = member_new(g, f)) == NONE) {
-        sl_fact_unref(mem(g), f);
+    index = f->identity;
+    if (!merge(g, f))
         return false;
-    }
-    g->stats.facts_new++;
-    g->changed_at = g->now;
-    install(g, index, f, from);
+    spread_news(g, index, (enum sl_kind)h.kind, spread_delay(g, f), from);
     return true;
+}
+
+void sl_gossip_restore(struct sl_gossip *g, sl_usec now, const struct sl_fact *fact)
+{
+    g->now = now > g->now ? now : g->now;
+    struct sl_fact_header h = {.kind = fact->kind, .origin = *sl_fact_origin(fact), .version = fact->version};
+    struct sl_fact *f = sl_pool_fact(g->pool, fact->number);
+    uint32_t index = is_used(g, f->identity) ? f->identity : NONE;
+    if (index == g->self || !may_be_new(g, &h, sl_span_of(f->bytes, f->len), index, NONE))
+        return;
+    f->refs++;
+    (void)merge(g, f);
 }
 
 /* ---- events ----------------------------------------------------------------------------- */
@@ -543,29 +499,32 @@ static bool event_of(struct sl_gossip *g, uint32_t index, struct sl_event *ret)
         if (!(m->dirty & order[i].dirty))
             continue;
         m->dirty &= (uint8_t)~order[i].dirty;
-        struct sl_fact *f = order[i].kind ? m->fact[order[i].kind - 1] : NULL;
+        struct sl_fact *f = order[i].kind ? fact_of(g, m, (enum sl_kind)order[i].kind) : NULL;
         if (order[i].kind && !f)
             continue;
-        *ret = (struct sl_event){.type = order[i].type, .id = *id_of(m), .status = (enum sl_status)m->status,
+        *ret = (struct sl_event){.type = order[i].type, .id = *id_at(g, index), .status = (enum sl_status)m->status,
                                  .self = m->self, .fact = f};
-        g->lent_fact = f ? sl_fact_ref(f) : NULL;
+        if (f)
+            f->refs++;
+        g->lent_fact = f;
         return true;
     }
-    m->dirty = 0;
-    if (m->gone)
-        slot_release(g, index);
     return false;
 }
 
 bool sl_gossip_next_event(struct sl_gossip *g, struct sl_event *ret)
 {
-    sl_fact_unref(mem(g), g->lent_fact);
+    sl_pool_unref(g->pool, g->lent_fact);
     g->lent_fact = NULL;
-    while (g->n_dirty > 0) {
-        if (event_of(g, g->dirty[g->dirty_head], ret))
+    while (g->dirty_first != NONE) {
+        uint32_t index = g->dirty_first;
+        struct member *m = member_at(g, index);
+        if (event_of(g, index, ret))
             return true;
-        g->dirty_head = (g->dirty_head + 1) % g->cap_dirty;
-        g->n_dirty--;
+        g->dirty_first = m->dirty_next;
+        m->dirty = 0;
+        if (m->gone)
+            slot_release(g, index);
     }
     if (g->n_conflicts > 0) {
         *ret = (struct sl_event){.type = SL_EV_CONFLICT, .id = g->conflicts[--g->n_conflicts]};

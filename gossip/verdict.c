@@ -25,11 +25,11 @@ static struct accused *case_of(const struct sl_gossip *g, uint32_t index)
     return c == NONE ? NULL : &g->cases[c];
 }
 
-static uint64_t answered_by(const struct member *m)
+static uint64_t answered_by(const struct sl_gossip *g, const struct member *m)
 {
     struct sl_vitals vitals;
-    const struct sl_fact *f = fact_of(m, SL_VITALS);
-    if (!f || f->version.epoch != m->epoch || !sl_vitals_read(sl_fact_body(f), &vitals))
+    const struct sl_fact *f = fact_of(g, m, SL_VITALS);
+    if (!f || f->version.epoch != newest(g, m).epoch || !sl_vitals_read(sl_fact_body(f), &vitals))
         return 0;
     return vitals.answered;
 }
@@ -37,8 +37,8 @@ static uint64_t answered_by(const struct member *m)
 static struct count count_standing(const struct sl_gossip *g, const struct accused *a)
 {
     const struct member *m = member_at(g, a->member);
-    uint64_t answered = answered_by(m);
-    struct sl_version held = newest(m);
+    uint64_t answered = answered_by(g, m);
+    struct sl_version held = newest(g, m);
     uint32_t ask[ACCUSERS_MAX];
     struct sl_version seen[ACCUSERS_MAX];
     uint8_t how[ACCUSERS_MAX];
@@ -49,12 +49,12 @@ static struct count count_standing(const struct sl_gossip *g, const struct accus
         const struct accusation *x = &a->list[i];
         const struct member *accuser = member_at(g, x->accuser);
         /* One version behind its epoch, answered, or never signed as far as we know: it does not stand. */
-        if (x->seen.epoch != m->epoch || x->seen.seq <= answered || sl_version_cmp(x->seen, held) > 0)
+        if (x->seen.epoch != held.epoch || x->seen.seq <= answered || sl_version_cmp(x->seen, held) > 0)
             continue;
         if (!is_live(accuser))
             continue;
-        if (accuser->returned && g->now - accuser->since < SL_RETURN_HOLD) {
-            c.recheck = sl_earlier(c.recheck, accuser->since + SL_RETURN_HOLD);
+        if (accuser->returned && g->now - since_of(g, accuser) < SL_RETURN_HOLD) {
+            c.recheck = sl_earlier(c.recheck, since_of(g, accuser) + SL_RETURN_HOLD);
             continue;
         }
         seen[n] = x->seen;
@@ -123,7 +123,7 @@ void verdict_judge(struct sl_gossip *g, uint32_t index)
     } else if (down) {
         sl_usec hold = g->no_down_until;
         if (m->returned)
-            hold = hold > m->since + SL_RETURN_HOLD ? hold : m->since + SL_RETURN_HOLD;
+            hold = hold > since_of(g, m) + SL_RETURN_HOLD ? hold : since_of(g, m) + SL_RETURN_HOLD;
         if (g->now < hold || g->isolated) {
             down = false;
             recheck = sl_earlier(recheck, hold > g->now ? hold : SL_NEVER);
@@ -194,9 +194,16 @@ size_t sl_gossip_standing(const struct sl_gossip *g, const struct sl_id *id)
 
 /* ---- keeping the lists ------------------------------------------------------------------ */
 
-static bool supersedes(const struct member *a, const struct member *b)
+/* Whether a newer identity has the address of this one's record. */
+static bool is_superseded(const struct sl_gossip *g, uint32_t index)
 {
-    return a->used && a->epoch > b->epoch && sl_addr_eq(&who(a)->addr, &who(b)->addr);
+    const struct member *m = member_at(g, index);
+    const struct sl_fact *record = fact_of(g, m, SL_RECORD);
+    for (struct sl_fact *f = sl_pool_first(g->pool, SL_BY_ADDR, record); f; f = sl_pool_next(g->pool, SL_BY_ADDR, f)) {
+        if (table_holds(g, f) && newest(g, member_at(g, f->identity)).epoch > newest(g, m).epoch)
+            return true;
+    }
+    return false;
 }
 
 static struct accused *case_open(struct sl_gossip *g, uint32_t index)
@@ -210,8 +217,7 @@ static struct accused *case_open(struct sl_gossip *g, uint32_t index)
     memset(a, 0, sizeof *a);
     a->member = index;
     a->half_since = a->eighth_since = a->recheck = SL_NEVER;
-    for (uint32_t i = 0; i < g->n_slots && !a->superseded; i++)
-        a->superseded = supersedes(member_at(g, i), member_at(g, index));
+    a->superseded = is_superseded(g, index);
     member_at(g, index)->case_index = (uint32_t)g->n_cases++;
     return a;
 }
@@ -309,9 +315,10 @@ void verdict_sightings(struct sl_gossip *g, uint32_t accuser, const struct sl_fa
 /* A newer identity on somebody's address: the one before will not come back there. */
 void verdict_new_address(struct sl_gossip *g, uint32_t index)
 {
-    for (size_t i = 0; i < g->n_cases; i++) {
-        struct accused *a = &g->cases[i];
-        if (!a->superseded && supersedes(member_at(g, index), member_at(g, a->member))) {
+    const struct sl_fact *record = fact_of(g, member_at(g, index), SL_RECORD);
+    for (struct sl_fact *f = sl_pool_first(g->pool, SL_BY_ADDR, record); f; f = sl_pool_next(g->pool, SL_BY_ADDR, f)) {
+        struct accused *a = table_holds(g, f) ? case_of(g, f->identity) : NULL;
+        if (a && !a->superseded && is_superseded(g, f->identity)) {
             a->superseded = true;
             a->recheck = g->now;
         }
@@ -323,12 +330,12 @@ void verdict_new_member(struct sl_gossip *g, uint32_t index)
     verdict_new_address(g, index);
     if (!g->stray_accusations)
         return;
-    const struct sl_id *id = id_of(member_at(g, index));
+    const struct sl_id *id = id_at(g, index);
     for (uint32_t i = 0; i < g->n_slots; i++) {
         struct sl_sighting entries[SL_SIGHTING_ENTRIES_MAX];
         size_t n = 0;
         struct member *m = member_at(g, i);
-        struct sl_fact *f = m->used ? fact_of(m, SL_SIGHTINGS) : NULL;
+        struct sl_fact *f = m->used ? fact_of(g, m, SL_SIGHTINGS) : NULL;
         if (!f || !sl_sightings_read(sl_fact_body(f), entries, &n))
             continue;
         const struct sl_sighting *s = entry_about(entries, n, id);
@@ -344,7 +351,7 @@ void verdict_forget(struct sl_gossip *g, uint32_t index)
     struct accused *a = case_of(g, index);
     if (a)
         case_close(g, a);
-    const struct sl_fact *f = fact_of(member_at(g, index), SL_SIGHTINGS);
+    const struct sl_fact *f = fact_of(g, member_at(g, index), SL_SIGHTINGS);
     if (f)
         verdict_sightings(g, index, f, NULL);
 }

@@ -65,7 +65,7 @@ static sl_usec shift_of(const struct sl_gossip *g)
 /* Both ends agree who of them beats on schedule. */
 static bool initiates(const struct sl_gossip *g, const struct edge *e)
 {
-    const struct sl_id *a = &g->id, *b = id_of(member_at(g, e->member));
+    const struct sl_id *a = &g->id, *b = id_at(g, e->member);
     uint8_t pair[2 * SL_ID_LEN];
     bool first = sl_id_cmp(a, b) < 0;
     memcpy(pair, first ? a->b : b->b, SL_ID_LEN);
@@ -117,7 +117,7 @@ static unsigned repeats_of(const struct sl_gossip *g)
 static sl_usec retry_after(const struct sl_gossip *g, const struct edge *e)
 {
     const struct member *m = member_at(g, e->member);
-    if (m->status == SL_DOWN && g->now - m->since >= SL_DOWN_LONG)
+    if (m->status == SL_DOWN && g->now - since_of(g, m) >= SL_DOWN_LONG)
         return SL_RETRY_DOWN;
     return e->failures < SL_RETRY_FAST_N ? SL_RETRY_FAST : SL_RETRY_SLOW;
 }
@@ -128,10 +128,11 @@ static bool still_stands(const struct sl_gossip *g, const struct edge *e)
 {
     struct sl_vitals vitals;
     const struct member *m = member_at(g, e->member);
-    const struct sl_fact *f = fact_of(m, SL_VITALS);
-    if (e->seen.epoch != m->epoch)
+    const struct sl_fact *f = fact_of(g, m, SL_VITALS);
+    uint64_t epoch = newest(g, m).epoch;
+    if (e->seen.epoch != epoch)
         return false;
-    return !f || !sl_vitals_read(sl_fact_body(f), &vitals) || f->version.epoch != m->epoch ||
+    return !f || !sl_vitals_read(sl_fact_body(f), &vitals) || f->version.epoch != epoch ||
            e->seen.seq > vitals.answered;
 }
 
@@ -149,14 +150,14 @@ static void edge_accuse(struct sl_gossip *g, struct edge *e, enum sl_how how)
         }
         return;
     }
-    if (e->seen.epoch != m->epoch || e->good_for >= SL_GOOD_RESET)
+    if (e->seen.epoch != newest(g, m).epoch || e->good_for >= SL_GOOD_RESET)
         e->accuse_next = e->accuse_backoff = 0;
     if (g->now < e->accuse_next)
         return;
     e->accuse_backoff = e->accuse_backoff ? sl_earlier(2 * e->accuse_backoff, SL_ACCUSE_BACKOFF_MAX) : SL_SEC(1);
     e->accuse_next = g->now + e->accuse_backoff;
     e->accused = (uint8_t)how;
-    e->seen = newest(m);
+    e->seen = newest(g, m);
     g->stats.sightings++;
     self_sightings_changed(g, how == SL_REFUSED, false);
 }
@@ -457,7 +458,7 @@ void edge_lost(struct sl_gossip *g, struct edge *e)
     }
     e->probe = g->next_link;
     g->next_link += 2;
-    out_simple(g, SL_OUT_PROBE, e->probe, &who(member_at(g, e->member))->addr);
+    out_simple(g, SL_OUT_PROBE, e->probe, &who_at(g, e->member)->addr);
     e->next_try = g->now;
     if (e->first_seq == 0) { /* from now on it owes us an answer, over whichever connection */
         e->first_seq = next_seq(g);
@@ -567,7 +568,6 @@ void watch_stall(struct sl_gossip *g, sl_usec lag)
 
 static void retry(struct sl_gossip *g, struct edge *e)
 {
-    struct member *m = member_at(g, e->member);
     if (e->conn != NONE) {
         e->next_try = SL_NEVER;
         beat_now(g, e);
@@ -578,7 +578,7 @@ static void retry(struct sl_gossip *g, struct edge *e)
         return;
     }
     e->tried_at = g->now;
-    struct conn *c = conn_dial(g, &who(m)->addr, id_of(m));
+    struct conn *c = conn_dial(g, &who_at(g, e->member)->addr, id_at(g, e->member));
     e->next_try = c ? SL_NEVER : g->now + SL_SEC(1); /* busy with that address already, or no place */
 }
 

@@ -263,7 +263,7 @@ static int open_core(starling_node *node, sl_usec now)
     int64_t wall = sl_wall_us();
     sl_entropy(chance, sizeof chance);
     node->wall_offset_us = wall - now;
-    node->ports = (struct sl_ports){&sl_alloc_system, &node->crypto, &node->log};
+    node->ports = (struct sl_ports){.alloc = &sl_alloc_system, .crypto = &node->crypto, .log = &node->log};
     struct sl_gossip_config config = {
         .bundle = node->identity.bundle,
         .cert = sl_span_of(node->identity.cert, node->identity.cert_len),

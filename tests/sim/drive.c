@@ -30,7 +30,7 @@ static void feed_member(struct sim_node *n, const struct sl_id *id, bool with_se
                                 .epoch = info.version.epoch,
                                 .status = (uint8_t)info.status,
                                 .self = info.self};
-    sl_copy_text(m.name, sizeof m.name, who->name, strlen(who->name));
+    sl_copy_text(m.name, sizeof m.name, (const char *)who->name.p, who->name.len);
     sl_copy_text(m.zone, sizeof m.zone, (const char *)record.zone.p, record.zone.len);
     n->store_failed |= sl_store_member(n->store, &m) < 0;
     if (with_services)

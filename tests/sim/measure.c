@@ -249,7 +249,7 @@ void sim_measure_status(struct sim_world *w, size_t observer, const struct sl_id
 
 static void check_version(struct sim_world *w, size_t observer, const struct sl_fact *f)
 {
-    struct sim_identity *who = sim_identity_of(w, &f->origin);
+    struct sim_identity *who = sim_identity_of(w, sl_fact_origin(f));
     if (w->pairs == NULL || who == NULL || f->kind < SL_RECORD || f->kind > SL_VITALS)
         return;
     size_t i = (observer * w->n + who->node) * 2 + f->kind - 1;
@@ -265,7 +265,7 @@ static void check_version(struct sim_world *w, size_t observer, const struct sl_
 void sim_measure_fact(struct sim_world *w, size_t observer, const struct sl_fact *f)
 {
     check_version(w, observer, f);
-    struct sim_identity *who = sim_identity_of(w, &f->origin);
+    struct sim_identity *who = sim_identity_of(w, sl_fact_origin(f));
     if (who == NULL || w->measure.changes[who->node] == NULL)
         return;
     struct sl_record record;
