@@ -7,6 +7,8 @@
 #include <starling.h>
 #include <stdio.h>
 
+#include "base/bytes.h"
+
 #define HOST_NAME_LEN_MAX 253 /* bytes of a domain name in text (RFC 1035, 2.3.4) */
 
 /* Decimal digits only, 0-65535. */
@@ -164,4 +166,30 @@ bool sl_addr_is_wildcard(const struct sl_addr *a)
     if (v4)
         return memcmp(v4, zero, 4) == 0;
     return a->family == 6 && memcmp(a->ip, zero, sizeof zero) == 0;
+}
+
+size_t sl_addr_write(const struct sl_addr *a, uint8_t out[SL_ADDR_BYTES])
+{
+    size_t ip_len = a->family == 6 ? 16 : 4;
+    out[0] = a->family;
+    memcpy(out + 1, a->ip, ip_len);
+    sl_put16(out + 1 + ip_len, a->port);
+    return 3 + ip_len;
+}
+
+bool sl_addr_read(struct sl_span s, struct sl_addr *ret)
+{
+    struct sl_addr a = {0};
+    if (s.len < 1 || (s.p[0] != 4 && s.p[0] != 6))
+        return false;
+    size_t ip_len = s.p[0] == 6 ? 16 : 4;
+    if (s.len != 3 + ip_len)
+        return false;
+    a.family = s.p[0];
+    memcpy(a.ip, s.p + 1, ip_len);
+    a.port = sl_get16(s.p + 1 + ip_len);
+    if (a.port == 0)
+        return false;
+    *ret = a;
+    return true;
 }

@@ -29,4 +29,9 @@ bool sl_addr_is_wildcard(const struct sl_addr *a);
 int sl_addr_split(const char *text, size_t len, uint16_t default_port, const char **host,
                   size_t *host_len, uint16_t *port) SL_MUST_USE;
 
+/* family 1 | ip 4 or 16 | port 2, as it travels. Length written; false when it is no address one could dial. */
+#define SL_ADDR_BYTES 19
+size_t sl_addr_write(const struct sl_addr *a, uint8_t out[SL_ADDR_BYTES]);
+bool sl_addr_read(struct sl_span s, struct sl_addr *ret) SL_MUST_USE;
+
 #endif

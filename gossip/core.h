@@ -3,7 +3,8 @@
  * How news travels through them:
  *
  *   gossip.c   the verbs; a message's first element says whose it is
- *     link.c   connections: hello, dialling, seeds, meetings, retiring
+ *     link.c   connections: hello, dialling, retiring
+ *     join.c   whom to dial besides neighbours: seeds, referrals, meetings
  *     watch.c  beats on edges, time-outs, self-doubt, what we accuse and answer
  *     table.c  members and their facts: merge, events, forgetting
  *     tree.c   the reconciliation tree: sums over those facts
@@ -35,7 +36,8 @@ enum message {
     MSG_TREE = 5,  /* depth, prefix, root, 16 sums */
     MSG_LIST = 6,  /* depth, prefix, entries: id 16 | kind 1 | epoch 8 | seq 8 | hash 8 */
     MSG_WANT = 7,  /* entries: id 16 | kind 1 */
-    MSG_HEARD = 8  /* your goodbye has been heard */
+    MSG_HEARD = 8, /* your goodbye has been heard */
+    MSG_REFER = 9  /* addresses: knock there, there is no room for you here */
 };
 
 /* ---- members ----------------------------------------------------------------------------
@@ -99,6 +101,7 @@ struct edge {
     uint32_t member;
     uint32_t conn;    /* slot of its proven connection, NONE */
     bool wanted;      /* a ring neighbour, or a down one that we have the duty to keep trying */
+    bool eager;       /* gets all news, not the urgent alone */
     bool working;     /* an echo came over the present connection, and nothing failed since */
 
     /* the exchange under way */
@@ -161,6 +164,7 @@ struct seed {
     sl_usec next;
     sl_usec backoff;
     bool dialling;
+    bool once; /* somebody referred us to it: tried and dropped */
 };
 
 struct grave {
@@ -207,8 +211,8 @@ struct sl_gossip {
     size_t n_edges, cap_edges;
     int64_t dial_tokens;
     sl_usec dial_tokens_at;
-    int64_t admit_tokens;
-    sl_usec admit_tokens_at;
+    int64_t admit_tokens, guest_tokens;
+    sl_usec admit_tokens_at, guest_tokens_at;
     struct seed *seeds;
     size_t n_seeds, cap_seeds;
     sl_usec next_meeting, next_review;
@@ -238,7 +242,9 @@ struct sl_gossip {
     size_t n_waiting, cap_waiting;
     uint32_t *waiting_map; /* open addressing over (member, kind), index + 1 */
     size_t cap_waiting_map;
-    sl_usec spread_due;
+    uint32_t *flushing; /* scratch of spread_tick */
+    size_t cap_flushing;
+    sl_usec spread_due, batch_at; /* batch_at: when what is not urgent goes, all together */
 
     bool leaving, left; /* left: told so */
     unsigned leave_acks, leave_needs;
@@ -341,7 +347,8 @@ void ring_grew(struct sl_gossip *g);
 void ring_changed(struct sl_gossip *g);
 struct neighbour {
     uint32_t member;
-    bool successor;
+    bool successor; /* dials at once; a predecessor is expected to dial us */
+    bool eager;     /* gets all news, not the urgent alone */
 };
 /* Everybody `index` watches: on each ring, both ways, up to the first live one. */
 size_t ring_neighbours(const struct sl_gossip *g, uint32_t index, struct neighbour *ret);
@@ -363,6 +370,15 @@ sl_usec link_deadline(const struct sl_gossip *g);
 struct conn *conn_dial(struct sl_gossip *g, const struct sl_addr *addr, const struct sl_id *want);
 /* Take n from a bucket that fills at per_second up to burst; false when there is too little. */
 bool tokens_take(int64_t *tokens, sl_usec *at, sl_usec now, int64_t per_second, int64_t burst, int64_t n);
+
+/* join.c */
+void join_init(struct sl_gossip *g);
+void join_fini(struct sl_gossip *g);
+void join_dialled(struct sl_gossip *g, const struct sl_addr *addr, bool reached);
+size_t join_names(struct sl_gossip *g, uint8_t out[SL_REFER_MAX * (SL_ADDR_BYTES + 1)]);
+void join_referred(struct sl_gossip *g, struct sl_span names);
+void join_tick(struct sl_gossip *g);
+sl_usec join_deadline(const struct sl_gossip *g);
 
 /* watch.c */
 struct edge *edge_of(struct sl_gossip *g, uint32_t member);
@@ -400,6 +416,7 @@ struct sl_version verdict_against(const struct sl_gossip *g, uint32_t index, siz
 size_t verdict_threshold(const struct sl_gossip *g, uint32_t index);
 
 /* spread.c */
+/* `delay` above SL_SPREAD_URGENT: not urgent. */
 void spread_news(struct sl_gossip *g, uint32_t member, enum sl_kind kind, sl_usec delay, uint32_t from);
 void spread_seen(struct sl_gossip *g, uint32_t member, enum sl_kind kind, uint32_t from);
 void spread_push(struct sl_gossip *g, uint32_t member, enum sl_kind kind, uint32_t conn);

@@ -125,32 +125,6 @@ bool sl_fact_check(struct sl_fact *f, const struct sl_crypto *crypto, const stru
 #define RECORD_ELEMENTS 7
 #define VITALS_ELEMENTS 4
 
-static size_t addr_write(const struct sl_addr *a, uint8_t out[19])
-{
-    size_t ip_len = a->family == 6 ? 16 : 4;
-    out[0] = a->family;
-    memcpy(out + 1, a->ip, ip_len);
-    sl_put16(out + 1 + ip_len, a->port);
-    return 3 + ip_len;
-}
-
-static bool addr_read(struct sl_span s, struct sl_addr *ret)
-{
-    struct sl_addr a = {0};
-    if (s.len < 1 || (s.p[0] != 4 && s.p[0] != 6))
-        return false;
-    size_t ip_len = s.p[0] == 6 ? 16 : 4;
-    if (s.len != 3 + ip_len)
-        return false;
-    a.family = s.p[0];
-    memcpy(a.ip, s.p + 1, ip_len);
-    a.port = sl_get16(s.p + 1 + ip_len);
-    if (a.port == 0)
-        return false;
-    *ret = a;
-    return true;
-}
-
 /* Open the body's array, which holds at least `expected` elements; *ret_extra are those behind. */
 static bool body_open(struct sl_read *r, struct sl_span body, size_t expected, size_t *ret_extra)
 {
@@ -174,7 +148,7 @@ bool sl_record_read(struct sl_span body, struct sl_record *ret)
     struct sl_span addr;
     size_t extra;
     if (!body_open(&r, body, RECORD_ELEMENTS, &extra) || !sl_read_bin(&r, SL_CERT_MAX, &x.cert) ||
-        !sl_read_bin(&r, 19, &addr) || !addr_read(addr, &x.addr) ||
+        !sl_read_bin(&r, SL_ADDR_BYTES, &addr) || !sl_addr_read(addr, &x.addr) ||
         !sl_read_uint(&r, UINT64_MAX, &x.host) || !sl_read_str(&r, SL_NAME_LEN_MAX, &x.zone) ||
         !sl_read_fixed(&r, x.c_d, SL_KEY_LEN) || !sl_read_uint(&r, UINT64_MAX, &x.flags) ||
         !sl_read_bin(&r, SL_RECORD_MAX, &x.sections) || !body_close(&r, extra))
@@ -188,11 +162,11 @@ bool sl_record_read(struct sl_span body, struct sl_record *ret)
 size_t sl_record_write(const struct sl_record *r, uint8_t *out, size_t cap)
 {
     struct sl_pack w;
-    uint8_t addr[19];
+    uint8_t addr[SL_ADDR_BYTES];
     sl_pack_init(&w, out, cap);
     sl_pack_array(&w, RECORD_ELEMENTS);
     sl_pack_bin(&w, r->cert.p, r->cert.len);
-    sl_pack_bin(&w, addr, addr_write(&r->addr, addr));
+    sl_pack_bin(&w, addr, sl_addr_write(&r->addr, addr));
     sl_pack_uint(&w, r->host);
     sl_pack_str(&w, (const char *)r->zone.p, r->zone.len);
     sl_pack_bin(&w, r->c_d, SL_KEY_LEN);

@@ -20,6 +20,7 @@ static int setup(struct sl_gossip *g)
         sl_alloc_grow(mem(g), (void **)&g->conns, sizeof *g->conns, &g->cap_conns, 4 * SL_RINGS) < 0)
         return STARLING_ENOMEM;
     link_init(g);
+    join_init(g);
     int r = self_publish_record(g);
     if (r < 0)
         return r;
@@ -75,6 +76,7 @@ void sl_gossip_free(struct sl_gossip *g)
     free_text(g, &g->record_sections);
     free_text(g, &g->vitals_sections);
     link_fini(g);
+    join_fini(g);
     sl_alloc_free(mem(g), g->edges, g->cap_edges * sizeof *g->edges);
     sl_alloc_free(mem(g), g, sizeof *g);
 }
@@ -182,6 +184,14 @@ static void take_facts(struct sl_gossip *g, struct conn *c, struct sl_read *r, s
     c->told_heard = true;
 }
 
+static void take_referral(struct sl_gossip *g, struct conn *c, struct sl_read *r)
+{
+    struct sl_span names;
+    if (!sl_read_bin(r, SL_REFER_MAX * (SL_ADDR_BYTES + 1), &names) || !c->ours)
+        return;
+    join_referred(g, names);
+}
+
 static void dispatch(struct sl_gossip *g, struct conn *c, struct sl_read *r)
 {
     size_t n;
@@ -214,6 +224,9 @@ static void dispatch(struct sl_gossip *g, struct conn *c, struct sl_read *r)
         break;
     case MSG_HEARD:
         g->leave_acks++;
+        break;
+    case MSG_REFER:
+        take_referral(g, c, r);
         break;
     default: /* of a later version: skipped */
         break;

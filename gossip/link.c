@@ -1,6 +1,5 @@
-/* link.c: connections, from the first message to the last (PROTOCOL.md, "A link", "Joining, leaving, healing").
- * Whom to dial comes from three places: the rings (watch.c), the seeds, and now and then a meeting with somebody
- * we are not connected to, so that a partition ends without an operator. */
+/* link.c: connections, from the first message to the last (PROTOCOL.md, "A link"). Whom to dial is decided by the
+ * rings (watch.c) and by who wants to meet (join.c). */
 #include <starling.h>
 
 #include "base/pack.h"
@@ -24,8 +23,8 @@ void link_init(struct sl_gossip *g)
     g->next_link = 1;
     g->dial_tokens = SL_EDGES_BURST;
     g->admit_tokens = SL_ADMIT_PER_SECOND;
-    g->dial_tokens_at = g->admit_tokens_at = g->now;
-    g->next_meeting = g->now + sl_rand_span(&g->rand, SL_MEETING_MIN / 2, SL_MEETING_MIN);
+    g->guest_tokens = SL_EDGES_BURST;
+    g->dial_tokens_at = g->admit_tokens_at = g->guest_tokens_at = g->now;
     g->next_review = SL_NEVER;
 }
 
@@ -79,7 +78,6 @@ void link_fini(struct sl_gossip *g)
     for (size_t i = 0; i < g->n_conns; i++)
         drop_m1(g, &g->conns[i]);
     sl_alloc_free(mem(g), g->conns, g->cap_conns * sizeof *g->conns);
-    sl_alloc_free(mem(g), g->seeds, g->cap_seeds * sizeof *g->seeds);
 }
 
 static void conn_free(struct sl_gossip *g, struct conn *c)
@@ -105,90 +103,6 @@ void conn_cut(struct sl_gossip *g, struct conn *c, enum sl_reason reason)
     }
     out_simple(g, SL_OUT_CUT, c->link, NULL);
     conn_free(g, c);
-}
-
-/* ---- seeds ------------------------------------------------------------------------------ */
-
-static struct seed *seed_of(struct sl_gossip *g, const struct sl_addr *addr)
-{
-    for (size_t i = 0; i < g->n_seeds; i++) {
-        if (sl_addr_eq(&g->seeds[i].addr, addr))
-            return &g->seeds[i];
-    }
-    return NULL;
-}
-
-void sl_gossip_seed(struct sl_gossip *g, sl_usec now, const struct sl_addr *addr)
-{
-    if (g->n_seeds == SL_SEEDS_KEPT || seed_of(g, addr) || sl_addr_eq(addr, &g->config.addr) ||
-        sl_alloc_grow(mem(g), (void **)&g->seeds, sizeof *g->seeds, &g->cap_seeds, g->n_seeds + 1) < 0)
-        return;
-    g->seeds[g->n_seeds++] = (struct seed){.addr = *addr, .next = now};
-}
-
-void sl_gossip_unseed(struct sl_gossip *g, const struct sl_addr *addr)
-{
-    struct seed *s = seed_of(g, addr);
-    if (s)
-        *s = g->seeds[--g->n_seeds];
-}
-
-static bool alive_member_at(const struct sl_gossip *g, const struct sl_addr *addr)
-{
-    for (struct sl_fact *f = sl_pool_first_at(g->pool, addr); f; f = sl_pool_next(g->pool, SL_BY_ADDR, f)) {
-        if (table_holds(g, f) && is_live(member_at(g, f->identity)))
-            return true;
-    }
-    return false;
-}
-
-static size_t n_alive(const struct sl_gossip *g)
-{
-    return g->n_by_status[SL_ALIVE] + g->n_by_status[SL_SUSPECT];
-}
-
-static void seed_wait(struct sl_gossip *g, struct seed *s, bool reached)
-{
-    sl_usec most = n_alive(g) <= 1 ? SL_SEED_ALONE_MAX : SL_SEED_BACKOFF_MAX;
-    s->dialling = false;
-    s->backoff = reached          ? SL_SEED_BACKOFF_MAX
-                 : s->backoff ? sl_earlier(2 * s->backoff, most)
-                              : SL_SEED_BACKOFF;
-    s->next = g->now + sl_rand_span(&g->rand, s->backoff / 2, s->backoff);
-}
-
-static void seeds_tick(struct sl_gossip *g)
-{
-    size_t dialling = 0;
-    for (size_t i = 0; i < g->n_seeds; i++)
-        dialling += g->seeds[i].dialling;
-    /* Start somewhere else each time, so that many newcomers do not all knock at the same door. */
-    size_t first = g->n_seeds ? sl_rand_below(&g->rand, g->n_seeds) : 0;
-    for (size_t k = 0; k < g->n_seeds && dialling < SL_SEED_DIALS; k++) {
-        struct seed *s = &g->seeds[(first + k) % g->n_seeds];
-        if (s->dialling || g->now < s->next)
-            continue;
-        if (alive_member_at(g, &s->addr)) {
-            seed_wait(g, s, true);
-        } else if (conn_dial(g, &s->addr, NULL)) {
-            s->dialling = true;
-            dialling++;
-        } else {
-            seed_wait(g, s, false);
-        }
-    }
-}
-
-static sl_usec seeds_deadline(const struct sl_gossip *g)
-{
-    sl_usec t = SL_NEVER;
-    size_t dialling = 0;
-    for (size_t i = 0; i < g->n_seeds; i++) {
-        dialling += g->seeds[i].dialling;
-        if (!g->seeds[i].dialling)
-            t = sl_earlier(t, g->seeds[i].next);
-    }
-    return dialling < SL_SEED_DIALS ? t : SL_NEVER;
 }
 
 /* ---- dialling and the hello ------------------------------------------------------------- */
@@ -307,14 +221,13 @@ void conns_attach(struct sl_gossip *g, uint32_t member)
 
 static void proven(struct sl_gossip *g, struct conn *c, const struct sl_cert *peer)
 {
-    struct seed *s = c->ours ? seed_of(g, &c->addr) : NULL;
     drop_m1(g, c);
     c->stage = STAGE_PROVEN;
     c->id = peer->id;
     c->proven_at = g->now;
     g->stats.links_proven++;
-    if (s)
-        seed_wait(g, s, true);
+    if (c->ours)
+        join_dialled(g, &c->addr, true);
     introduce(g, c);
     uint32_t member = table_find(g, &peer->id);
     if (member != NONE && member_at(g, member)->status != SL_LEFT)
@@ -333,15 +246,47 @@ static void hello_refused(struct sl_gossip *g, struct conn *c, enum sl_reason re
     conn_cut(g, c, reason);
 }
 
+static size_t n_links(const struct sl_gossip *g)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < g->n_conns; i++)
+        n += g->conns[i].link != 0;
+    return n;
+}
+
+/* No room for it: name some others, and let it go. False when there is nobody to name. */
+static bool refer(struct sl_gossip *g, struct conn *c)
+{
+    uint8_t names[SL_REFER_MAX * (SL_ADDR_BYTES + 1)], out[sizeof names + 16];
+    size_t len = join_names(g, names);
+    struct sl_pack w;
+    if (len == 0)
+        return false;
+    sl_pack_init(&w, out, sizeof out);
+    sl_pack_array(&w, 2);
+    sl_pack_uint(&w, MSG_REFER);
+    sl_pack_bin(&w, names, len);
+    out_send(g, c, out, w.len);
+    retire(g, c, SL_REFER_LINGER);
+    return true;
+}
+
+static void hello_busy(struct sl_gossip *g, struct conn *c)
+{
+    uint8_t m3[2 + SL_REFER_MAX * (SL_ADDR_BYTES + 1)] = {SL_M3, SL_REASON_BUSY};
+    out_send(g, c, m3, 2 + join_names(g, m3 + 2));
+    conn_cut(g, c, SL_OK);
+}
+
 static void hello_accept(struct sl_gossip *g, struct conn *c, struct sl_span m)
 {
     uint8_t nonce[SL_NONCE_LEN], m2[SL_M1_MAX];
     size_t len;
     struct sl_cert peer;
     struct sl_hello h = hello_of(g);
-    if (!tokens_take(&g->admit_tokens, &g->admit_tokens_at, g->now, SL_ADMIT_PER_SECOND,
+    if (n_links(g) > SL_LINKS_ACCEPT_MAX || !tokens_take(&g->admit_tokens, &g->admit_tokens_at, g->now, SL_ADMIT_PER_SECOND,
                      SL_ADMIT_PER_SECOND, 1)) {
-        conn_cut(g, c, SL_REASON_BUSY);
+        hello_busy(g, c);
         return;
     }
     draw_nonce(g, nonce);
@@ -352,16 +297,20 @@ static void hello_accept(struct sl_gossip *g, struct conn *c, struct sl_span m)
     }
     out_send(g, c, m2, len);
     proven(g, c, &peer);
+    /* Somebody new: some find their way into the flock here, the others elsewhere. */
+    bool stays = table_find(g, &peer.id) != NONE ||
+                 (n_links(g) < SL_LINKS_ACCEPT_MAX / 2 &&
+                  tokens_take(&g->guest_tokens, &g->guest_tokens_at, g->now, SL_EDGES_PER_SECOND, SL_EDGES_BURST, 1));
+    if (!stays)
+        (void)refer(g, c);
 }
 
 /* Our dial came to nothing. `gone`: whoever we wanted is certainly not there. */
 static void dial_failed(struct sl_gossip *g, struct conn *c, bool gone)
 {
-    struct seed *s = seed_of(g, &c->addr);
     struct sl_id id = c->id;
     bool wants = c->wants;
-    if (s)
-        seed_wait(g, s, false);
+    join_dialled(g, &c->addr, false);
     conn_free(g, c);
     uint32_t member = wants ? table_find(g, &id) : NONE;
     struct edge *e = member == NONE ? NULL : edge_of(g, member);
@@ -373,8 +322,10 @@ static void hello_finish(struct sl_gossip *g, struct conn *c, struct sl_span m)
 {
     struct sl_cert peer;
     struct sl_hello h = hello_of(g);
-    if (m.len == 2 && m.p[0] == SL_M3) {
+    if (m.len >= 2 && m.len <= 2 + SL_REFER_MAX * (SL_ADDR_BYTES + 1) && m.p[0] == SL_M3) {
         enum sl_reason why = (enum sl_reason)m.p[1];
+        if (why == SL_REASON_BUSY)
+            join_referred(g, sl_span_of(m.p + 2, m.len - 2));
         if (why != SL_REASON_SELF)
             sl_log(g->ports.log, SL_DEBUG, "a peer refused our hello: %s", sl_reason_text(why));
         struct sl_addr addr = c->addr;
@@ -467,25 +418,6 @@ static void review(struct sl_gossip *g)
     }
 }
 
-/* Dial one random member we have no connection with. The flock makes about one meeting in two seconds, not each node;
- * where all are connected there is nobody to meet. */
-static void meet(struct sl_gossip *g)
-{
-    sl_usec wait = 2 * SL_SEC(n_alive(g));
-    wait = wait < SL_MEETING_MIN ? SL_MEETING_MIN : sl_earlier(wait, SL_MEETING_MAX);
-    g->next_meeting = g->now + sl_rand_span(&g->rand, wait / 2, wait + wait / 2);
-    for (int tries = 0; tries < 8; tries++) {
-        uint32_t i = (uint32_t)sl_rand_below(&g->rand, g->n_slots);
-        const struct member *m = member_at(g, i);
-        if (!m->used || m->self || m->status == SL_LEFT || edge_of(g, i))
-            continue;
-        struct conn *c = conn_dial(g, &who_at(g, i)->addr, id_at(g, i));
-        if (c)
-            g->stats.meetings++;
-        return;
-    }
-}
-
 void link_tick(struct sl_gossip *g)
 {
     for (size_t i = 0; i < g->n_conns; i++) {
@@ -499,9 +431,7 @@ void link_tick(struct sl_gossip *g)
         return;
     if (g->now >= g->next_review)
         review(g);
-    seeds_tick(g);
-    if (g->now >= g->next_meeting)
-        meet(g);
+    join_tick(g);
 }
 
 sl_usec link_deadline(const struct sl_gossip *g)
@@ -514,6 +444,5 @@ sl_usec link_deadline(const struct sl_gossip *g)
     }
     if (g->leaving)
         return t;
-    t = sl_earlier(t, sl_earlier(g->next_review, g->next_meeting));
-    return sl_earlier(t, seeds_deadline(g));
+    return sl_earlier(t, sl_earlier(g->next_review, join_deadline(g)));
 }

@@ -46,6 +46,7 @@
 #define SL_QUIET_RESET SL_SEC(600) /* back-offs start anew after this long without cause */
 
 /* "Spreading" */
+#define SL_EAGER_RINGS 4 /* whose edges carry news that are not urgent */
 #define SL_SPREAD_REFUSED SL_MS(2)
 #define SL_SPREAD_URGENT SL_MS(10)
 #define SL_SPREAD_LOW SL_MS(50)
@@ -71,6 +72,9 @@
 #define SL_ADMIT_PER_SECOND 200
 #define SL_SEEDS_KEPT 1024
 #define SL_SEED_DIALS 3 /* at once */
+#define SL_LINKS_ACCEPT_MAX 128 /* connections, beyond which no more are accepted: own dials keep their places */
+#define SL_REFER_MAX 4      /* members named to who finds no room */
+#define SL_REFER_LINGER SL_SEC(1)
 #define SL_SEED_BACKOFF SL_SEC(1)
 #define SL_SEED_BACKOFF_MAX SL_SEC(900)
 #define SL_SEED_ALONE_MAX SL_SEC(5) /* while nobody else is known */

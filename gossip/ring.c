@@ -66,16 +66,16 @@ static uint32_t walk_next(const struct sl_gossip *g, struct walk *w)
     return NONE;
 }
 
-static size_t add_once(struct neighbour *list, size_t n, uint32_t member, bool successor)
+static size_t add_once(struct neighbour *list, size_t n, struct neighbour one)
 {
     for (size_t i = 0; i < n; i++) {
-        if (list[i].member == member) {
-            list[i].successor |= successor;
+        if (list[i].member == one.member) {
+            list[i].successor |= one.successor;
+            list[i].eager |= one.eager;
             return n;
         }
     }
-    list[n].member = member;
-    list[n].successor = successor;
+    list[n] = one;
     return n + 1;
 }
 
@@ -85,7 +85,7 @@ size_t ring_neighbours(const struct sl_gossip *g, uint32_t index, struct neighbo
     if (g->n_ring <= WHOLE) {
         struct walk w = walk_from(g, 0, 0, sl_pool_place(g->pool, 0, index));
         for (uint32_t other; n < n_others(g, index) && (other = walk_next(g, &w)) != NONE;)
-            n = add_once(ret, n, other, sl_pool_place_cmp(g->pool, 0, index, other) < 0);
+            n = add_once(ret, n, (struct neighbour){other, sl_pool_place_cmp(g->pool, 0, index, other) < 0, true});
         return n;
     }
     for (size_t r = 0; r < SL_RINGS; r++) {
@@ -96,7 +96,7 @@ size_t ring_neighbours(const struct sl_gossip *g, uint32_t index, struct neighbo
                 uint32_t other = walk_next(g, &w);
                 if (other == NONE)
                     break;
-                n = add_once(ret, n, other, way == 0);
+                n = add_once(ret, n, (struct neighbour){other, way == 0, r < SL_EAGER_RINGS});
                 if (is_live(member_at(g, other)))
                     break;
             }
@@ -130,9 +130,9 @@ size_t ring_watchers(const struct sl_gossip *g, uint32_t index, const uint32_t *
                     break;
                 if (!is_live(member_at(g, other)))
                     continue;
-                n_near = add_once(near, n_near, other, false);
+                n_near = add_once(near, n_near, (struct neighbour){.member = other});
                 if (live++ == 0)
-                    n_first = add_once(first, n_first, other, false);
+                    n_first = add_once(first, n_first, (struct neighbour){.member = other});
             }
         }
     }

@@ -92,6 +92,7 @@ static struct waiting *add(struct sl_gossip *g, uint32_t member, uint8_t kind)
 void spread_fini(struct sl_gossip *g)
 {
     sl_alloc_free(mem(g), g->waiting, g->cap_waiting * sizeof *g->waiting);
+    sl_alloc_free(mem(g), g->flushing, g->cap_flushing * sizeof *g->flushing);
     sl_alloc_free(mem(g), g->waiting_map, g->cap_waiting_map * sizeof *g->waiting_map);
 }
 
@@ -128,18 +129,24 @@ static void wait_until(struct sl_gossip *g, struct waiting *w, sl_usec due)
 
 void spread_news(struct sl_gossip *g, uint32_t member, enum sl_kind kind, sl_usec delay, uint32_t from)
 {
-    bool anybody = false;
-    for (uint32_t i = 0; i < g->n_conns && !anybody; i++)
-        anybody = g->conns[i].link && g->conns[i].stage == STAGE_PROVEN && i != from;
-    struct waiting *w = anybody ? add(g, member, (uint8_t)kind) : find(g, member, (uint8_t)kind);
+    struct waiting *w = find(g, member, (uint8_t)kind);
+    for (size_t i = 0; i < g->n_edges; i++) {
+        const struct edge *e = &g->edges[i];
+        if (e->conn == NONE || e->conn == from || !e->wanted || (delay > SL_SPREAD_URGENT && !e->eager))
+            continue;
+        if (!w && (w = add(g, member, (uint8_t)kind)) == NULL)
+            return;
+        bit_set(w, e->conn);
+    }
     if (!w)
         return;
-    for (uint32_t i = 0; i < g->n_conns; i++) {
-        if (g->conns[i].link && g->conns[i].stage == STAGE_PROVEN)
-            bit_set(w, i);
-    }
     if (from != NONE)
         bit_clear(w, from);
+    if (delay > SL_SPREAD_URGENT) { /* goes with whatever else is waiting: a message costs as much as a fact */
+        if (g->batch_at <= g->now)
+            g->batch_at = g->now + delay;
+        delay = g->batch_at - g->now;
+    }
     wait_until(g, w, g->now + delay);
 }
 
@@ -224,16 +231,16 @@ static void tokens_earn(struct conn *c, sl_usec now)
 }
 
 /* All that is due for one connection, within its budget. False when something had to stay. */
-static bool flush(struct sl_gossip *g, uint32_t conn)
+static bool flush(struct sl_gossip *g, uint32_t conn, const uint32_t *due, size_t n_due)
 {
     struct conn *c = &g->conns[conn];
     struct frame f;
     tokens_earn(c, g->now);
     frame_open(&f);
     bool all = true;
-    for (size_t i = 0; i < g->n_waiting; i++) {
-        struct waiting *w = &g->waiting[i];
-        if (w->due > g->now || !bit_is_set(w, conn))
+    for (size_t i = 0; i < n_due; i++) {
+        struct waiting *w = &g->waiting[due[i]];
+        if (!bit_is_set(w, conn))
             continue;
         if (c->tokens <= (int64_t)f.w.len) {
             all = false;
@@ -260,9 +267,18 @@ void spread_tick(struct sl_gossip *g)
         return;
     g->spread_due = SL_NEVER;
     bool all = true;
-    for (uint32_t i = 0; i < g->n_conns; i++) {
+    size_t n_due = 0;
+    if (sl_alloc_grow(mem(g), (void **)&g->flushing, sizeof *g->flushing, &g->cap_flushing, g->n_waiting) < 0) {
+        g->spread_due = g->now + SL_MS(100);
+        return;
+    }
+    for (uint32_t i = 0; i < g->n_waiting; i++) {
+        if (g->waiting[i].due <= g->now)
+            g->flushing[n_due++] = i;
+    }
+    for (uint32_t i = 0; i < g->n_conns && n_due > 0; i++) {
         if (g->conns[i].link && g->conns[i].stage == STAGE_PROVEN)
-            all &= flush(g, i);
+            all &= flush(g, i, g->flushing, n_due);
     }
     for (size_t i = g->n_waiting; i-- > 0;) {
         struct waiting *w = &g->waiting[i];

@@ -290,6 +290,11 @@ static bool may_be_new(struct sl_gossip *g, const struct sl_fact_header *h, stru
     }
     const struct member *m = member_at(g, index);
     const struct sl_fact *held = fact_of(g, m, (enum sl_kind)h->kind);
+    if (held && bytes.len == held->len && memcmp(bytes.p, held->bytes, held->len) == 0) { /* most are copies */
+        g->stats.facts_old++;
+        spread_seen(g, index, (enum sl_kind)h->kind, from);
+        return false;
+    }
     uint64_t epoch = newest(g, m).epoch;
     int order = held ? sl_version_cmp(h->version, held->version) : 1;
     if (h->version.epoch < epoch || order < 0) {
@@ -298,14 +303,7 @@ static bool may_be_new(struct sl_gossip *g, const struct sl_fact_header *h, stru
             remind(g, index, from);
         return false;
     }
-    if (order > 0)
-        return true;
-    if (bytes.len == held->len && memcmp(bytes.p, held->bytes, held->len) == 0) {
-        g->stats.facts_old++;
-        spread_seen(g, index, (enum sl_kind)h->kind, from);
-        return false;
-    }
-    return true; /* one version, two contents: the hash decides below */
+    return true; /* or one version, two contents: the hash decides below */
 }
 
 /* The first fact of a newer epoch voids what the origin said before; the record alone stays until its

@@ -104,9 +104,15 @@ void verdict_judge(struct sl_gossip *g, uint32_t index)
     if (!a)
         return;
     a->recheck = SL_NEVER; /* whatever follows: or the clock would ask again for ever (simulator, swarm, seed 3) */
-    if (m->self || m->status == SL_LEFT)
+    if (m->status == SL_LEFT)
         return;
     struct count c = count_standing(g, a);
+    if (m->self) { /* what did not count may count now: an accuser came back (simulator, swarm, seed 8) */
+        a->recheck = c.recheck;
+        if (c.standing >= eighth_of(c.watchers))
+            self_accused(g, c.seen, true);
+        return;
+    }
     sl_usec recheck = c.recheck;
     keep_since(&a->half_since, c.standing > 0 && 2 * c.standing >= c.watchers, g->now);
     keep_since(&a->eighth_since, c.standing >= eighth_of(c.watchers), g->now);

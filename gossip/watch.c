@@ -621,6 +621,7 @@ static void refresh_neighbours(struct sl_gossip *g)
         if (!e && (e = edge_add(g, list[i].member)) == NULL)
             continue;
         e->wanted = true;
+        e->eager = list[i].eager;
         if (e->conn == NONE && e->next_try == SL_NEVER && e->tried_at == 0)
             e->next_try = g->now + (list[i].successor ? 0 : SL_PREDECESSOR_WAIT);
     }
