@@ -149,7 +149,6 @@ struct accused {
     size_t n, cap;
     sl_usec half_since, eighth_since; /* SL_NEVER = not at the moment */
     sl_usec recheck;                  /* when time alone may change the verdict; SL_NEVER */
-    bool superseded;                  /* a newer identity has its address */
 };
 
 struct waiting { /* a fact on its way out */

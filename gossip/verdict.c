@@ -73,6 +73,20 @@ static struct count count_standing(const struct sl_gossip *g, const struct accus
     return c;
 }
 
+/* Whether a newer identity lives at the address of this one's record. (Live: one that started while its clock was
+ * ahead is the newer of two, and would fell its successor for as long as it is remembered; simulator, swarm, seed 1.) */
+static bool is_superseded(const struct sl_gossip *g, uint32_t index)
+{
+    const struct member *m = member_at(g, index);
+    const struct sl_fact *record = fact_of(g, m, SL_RECORD);
+    for (struct sl_fact *f = sl_pool_first(g->pool, SL_BY_ADDR, record); f; f = sl_pool_next(g->pool, SL_BY_ADDR, f)) {
+        if (f->identity != index && table_holds(g, f) && is_live(member_at(g, f->identity)) &&
+            newest(g, member_at(g, f->identity)).epoch > newest(g, m).epoch)
+            return true;
+    }
+    return false;
+}
+
 static size_t eighth_of(size_t watchers)
 {
     return watchers < 8 ? 1 : (watchers + 7) / 8;
@@ -116,7 +130,7 @@ void verdict_judge(struct sl_gossip *g, uint32_t index)
     sl_usec recheck = c.recheck;
     keep_since(&a->half_since, c.standing > 0 && 2 * c.standing >= c.watchers, g->now);
     keep_since(&a->eighth_since, c.standing >= eighth_of(c.watchers), g->now);
-    bool down = c.standing > 0 && (a->superseded || 4 * c.standing >= 3 * c.watchers);
+    bool down = c.standing > 0 && (is_superseded(g, index) || 4 * c.standing >= 3 * c.watchers);
     down |= held_for(a->half_since, SL_HALF_HOLD, g->now, &recheck);
     down |= held_for(a->eighth_since, SL_SUSPECT_HOLD, g->now, &recheck);
     /* A refusal crossed the network and is the kernel's word: no doubt holds it back. */
@@ -200,18 +214,6 @@ size_t sl_gossip_standing(const struct sl_gossip *g, const struct sl_id *id)
 
 /* ---- keeping the lists ------------------------------------------------------------------ */
 
-/* Whether a newer identity has the address of this one's record. */
-static bool is_superseded(const struct sl_gossip *g, uint32_t index)
-{
-    const struct member *m = member_at(g, index);
-    const struct sl_fact *record = fact_of(g, m, SL_RECORD);
-    for (struct sl_fact *f = sl_pool_first(g->pool, SL_BY_ADDR, record); f; f = sl_pool_next(g->pool, SL_BY_ADDR, f)) {
-        if (table_holds(g, f) && newest(g, member_at(g, f->identity)).epoch > newest(g, m).epoch)
-            return true;
-    }
-    return false;
-}
-
 static struct accused *case_open(struct sl_gossip *g, uint32_t index)
 {
     struct accused *a = case_of(g, index);
@@ -223,7 +225,6 @@ static struct accused *case_open(struct sl_gossip *g, uint32_t index)
     memset(a, 0, sizeof *a);
     a->member = index;
     a->half_since = a->eighth_since = a->recheck = SL_NEVER;
-    a->superseded = is_superseded(g, index);
     member_at(g, index)->case_index = (uint32_t)g->n_cases++;
     return a;
 }
@@ -318,16 +319,14 @@ void verdict_sightings(struct sl_gossip *g, uint32_t accuser, const struct sl_fa
     }
 }
 
-/* A newer identity on somebody's address: the one before will not come back there. */
+/* A newer identity on somebody's address: the one before will not come back there, if anybody accuses it. */
 void verdict_new_address(struct sl_gossip *g, uint32_t index)
 {
     const struct sl_fact *record = fact_of(g, member_at(g, index), SL_RECORD);
     for (struct sl_fact *f = sl_pool_first(g->pool, SL_BY_ADDR, record); f; f = sl_pool_next(g->pool, SL_BY_ADDR, f)) {
         struct accused *a = table_holds(g, f) ? case_of(g, f->identity) : NULL;
-        if (a && !a->superseded && is_superseded(g, f->identity)) {
-            a->superseded = true;
+        if (a)
             a->recheck = g->now;
-        }
     }
 }
 
