@@ -10,6 +10,7 @@
 #define SL_VITALS_MAX (4 * 1024)  /* likewise */
 #define SL_SIGHTINGS_MAX (4 * 1024) /* likewise */
 #define SL_UNKNOWN_MAX 1024         /* bytes of a fact of a kind this version does not know */
+#define SL_LATER_KINDS_MAX 4        /* of those kinds one origin may have */
 #define SL_SIGHTING_ENTRIES_MAX 64
 #define SL_MEMBERS_MAX 20000
 #define SL_CERT_MAX 640

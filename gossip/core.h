@@ -10,6 +10,7 @@
  *     tree.c   the reconciliation tree: sums over those facts
  *     ring.c   who is whose neighbour
  *     verdict.c  accusations and what follows from them
+ *     twins.c  two live nodes of one name
  *     spread.c flooding; pages for whoever lacks something
  *     sync.c   finding out who lacks what
  *     self.c   what this node publishes of itself
@@ -53,8 +54,11 @@ struct member {
     uint32_t since;          /* its verdict changed, or it was first seen; never too early */
     uint32_t case_index;     /* in g->cases, NONE = nobody accuses it */
     uint32_t dirty_next;     /* the next one that has events */
+    uint32_t later;          /* facts of kinds that this version does not know: in g->later, + 1; 0 = none */
     uint16_t quota_at;       /* low bits of the tenth in which quota_left was counted */
     uint8_t quota_left;
+    uint8_t sighted_at;      /* low bits of the tens of seconds in which sightings_left was counted */
+    uint8_t sightings_left;  /* versions of its sightings that we still pass on */
     uint8_t status; /* enum sl_status */
     uint8_t dirty;
     bool used : 1, self : 1, in_tree : 1;
@@ -151,6 +155,12 @@ struct accused {
     sl_usec recheck;                  /* when time alone may change the verdict; SL_NEVER */
 };
 
+/* A fact of a kind that a later version of the protocol has: kept, compared and passed on, not read. */
+struct later {
+    uint32_t fact; /* number in the pool + 1; 0 = free */
+    uint32_t next; /* of the same member, or the next free one, + 1 */
+};
+
 struct waiting { /* a fact on its way out */
     uint32_t member;
     uint8_t kind;
@@ -176,6 +186,26 @@ struct todo {
     uint8_t *bytes;
 };
 
+/* Somebody whom this node has answered. */
+struct doubter {
+    struct sl_id id;
+    unsigned answers;
+    sl_usec since; /* the first of them */
+};
+
+/* A member that came back from down. */
+struct flap {
+    uint32_t member;
+    unsigned returns;
+    sl_usec last, until; /* it stays suspect until then; SL_NEVER = not at the moment */
+};
+
+/* A member whose name another live one has. */
+struct twin {
+    uint32_t member;
+    sl_usec due; /* still so then: told */
+};
+
 struct sl_gossip {
     struct sl_gossip_config config;
     struct sl_ports ports;
@@ -194,6 +224,9 @@ struct sl_gossip {
     size_t n_ring;    /* those of them that have not left */
     size_t n_by_status[4];
     uint32_t self;
+    struct later *later;
+    size_t n_later, cap_later;
+    uint32_t later_free;
     struct tree *tree;
     bool stray_accusations; /* somebody accuses an id that was not in the table */
     sl_usec next_sweep;
@@ -218,6 +251,8 @@ struct sl_gossip {
 
     struct accused *cases;
     size_t n_cases, cap_cases;
+    struct flap flaps[SL_FLAPS_MAX];
+    size_t n_flaps;
     sl_usec judge_all_at; /* somebody's status changed: every case is open again; SL_NEVER */
     sl_usec no_down_until;
     bool isolated;
@@ -233,6 +268,7 @@ struct sl_gossip {
     sl_usec vitals_due, sightings_due, answer_due;
     bool vitals_urgent;
     sl_usec answer_backoff, answered_at;
+    struct doubter doubters[SL_DOUBTERS_MAX];
     sl_usec sightings_at, sightings_gap;
     struct sl_sighting published[SL_SIGHTING_ENTRIES_MAX];
     size_t n_published;
@@ -258,6 +294,8 @@ struct sl_gossip {
     size_t lent_len;
     struct sl_fact *lent_fact;
     uint32_t dirty_first, dirty_last; /* members that have events, by dirty_next; NONE = no */
+    struct twin twins[16];
+    size_t n_twins;
     struct sl_id conflicts[16];
     size_t n_conflicts;
     bool tell_stale, tell_left;
@@ -280,6 +318,10 @@ static inline struct sl_fact *fact_of(const struct sl_gossip *g, const struct me
     uint32_t number = m->fact[kind - 1];
     return number ? sl_pool_fact(g->pool, number - 1) : NULL;
 }
+
+/* Likewise, of any kind; and one after the other: *at is 0 at first. */
+struct sl_fact *fact_of_any(const struct sl_gossip *g, const struct member *m, uint8_t kind);
+struct sl_fact *fact_next(const struct sl_gossip *g, const struct member *m, uint32_t *at);
 
 static inline const struct sl_who *who_at(const struct sl_gossip *g, uint32_t index)
 {
@@ -325,7 +367,7 @@ struct sl_version newest(const struct sl_gossip *g, const struct member *m);
 /* Whether this node's view has this very fact. */
 static inline bool table_holds(const struct sl_gossip *g, const struct sl_fact *f)
 {
-    return is_used(g, f->identity) && member_at(g, f->identity)->fact[f->kind - 1] == f->number + 1;
+    return is_used(g, f->identity) && fact_of_any(g, member_at(g, f->identity), f->kind) == f;
 }
 /* A fact as received; from = slot of the connection, NONE for our own. True when it was new. */
 bool table_merge(struct sl_gossip *g, struct sl_span bytes, uint32_t from);
@@ -407,6 +449,10 @@ void verdict_reopen(struct sl_gossip *g);
 void verdict_fini(struct sl_gossip *g);
 void verdict_forget(struct sl_gossip *g, uint32_t index);
 void verdict_judge(struct sl_gossip *g, uint32_t index);
+/* A member is back from down. */
+void verdict_returned(struct sl_gossip *g, uint32_t index);
+/* Who accuses `index` of a version above `answered`; at most `max`. */
+size_t verdict_accusers(const struct sl_gossip *g, uint32_t index, uint64_t answered, uint32_t *ret, size_t max);
 void verdict_shift(struct sl_gossip *g, sl_usec lag);
 void verdict_tick(struct sl_gossip *g);
 sl_usec verdict_deadline(const struct sl_gossip *g);
@@ -414,11 +460,16 @@ sl_usec verdict_deadline(const struct sl_gossip *g);
 struct sl_version verdict_against(const struct sl_gossip *g, uint32_t index, size_t *ret_n);
 size_t verdict_threshold(const struct sl_gossip *g, uint32_t index);
 
+/* twins.c */
+void twins_look(struct sl_gossip *g, uint32_t index);
+void twins_tick(struct sl_gossip *g);
+sl_usec twins_deadline(const struct sl_gossip *g);
+
 /* spread.c */
 /* `delay` above SL_SPREAD_URGENT: not urgent. */
-void spread_news(struct sl_gossip *g, uint32_t member, enum sl_kind kind, sl_usec delay, uint32_t from);
-void spread_seen(struct sl_gossip *g, uint32_t member, enum sl_kind kind, uint32_t from);
-void spread_push(struct sl_gossip *g, uint32_t member, enum sl_kind kind, uint32_t conn);
+void spread_news(struct sl_gossip *g, uint32_t member, uint8_t kind, sl_usec delay, uint32_t from);
+void spread_seen(struct sl_gossip *g, uint32_t member, uint8_t kind, uint32_t from);
+void spread_push(struct sl_gossip *g, uint32_t member, uint8_t kind, uint32_t conn);
 void spread_forget(struct sl_gossip *g, uint32_t member);
 void spread_conn_gone(struct sl_gossip *g, uint32_t conn);
 void spread_tick(struct sl_gossip *g);
@@ -434,6 +485,7 @@ void sync_want(struct sl_gossip *g, struct conn *c, struct sl_read *r);
 
 /* self.c */
 int self_publish_record(struct sl_gossip *g);
+int self_publish_later(struct sl_gossip *g, uint8_t kind, struct sl_span body);
 void self_vitals_soon(struct sl_gossip *g, sl_usec at, bool urgent);
 void self_sightings_changed(struct sl_gossip *g, bool urgent, bool withdrawn);
 void self_accused(struct sl_gossip *g, struct sl_version seen, bool by_quorum);

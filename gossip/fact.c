@@ -25,7 +25,7 @@ bool sl_fact_peek(struct sl_span bytes, struct sl_fact_header *ret)
     if (bytes.len < SL_FACT_MIN || bytes.p[0] != SL_FACT_VERSION)
         return false;
     uint8_t kind = bytes.p[1];
-    if (kind == 0 || kind > SL_KINDS || bytes.len > sl_fact_max(kind))
+    if (kind == 0 || bytes.len > sl_fact_max(kind))
         return false;
     if (sl_get16(bytes.p + 2) != bytes.len - SL_FACT_MIN)
         return false;
@@ -115,7 +115,7 @@ bool sl_fact_check(struct sl_fact *f, const struct sl_crypto *crypto, const stru
     case SL_SIGHTINGS:
         return sl_sightings_read(sl_fact_body(f), entries, &n);
     }
-    return false;
+    return true; /* of a later version: nothing to look at */
 }
 
 /* ---- bodies ----------------------------------------------------------------------------- */
@@ -182,8 +182,14 @@ bool sl_vitals_read(struct sl_span body, struct sl_vitals *ret)
     size_t extra;
     if (!body_open(&r, body, VITALS_ELEMENTS, &extra) || !sl_read_uint(&r, UINT64_MAX, &x.answered) ||
         !sl_read_uint(&r, SL_GONE, &x.state) || !sl_read_uint(&r, 1, &x.urgent) ||
-        !sl_read_bin(&r, SL_VITALS_MAX, &x.sections) ||
-        !body_close(&r, extra))
+        !sl_read_bin(&r, SL_VITALS_MAX, &x.sections))
+        return false;
+    if (extra > 0) { /* left out when nobody is denied */
+        if (!sl_read_bin(&r, SL_DENY_MAX * SL_ID_LEN, &x.deny) || x.deny.len % SL_ID_LEN)
+            return false;
+        extra--;
+    }
+    if (!body_close(&r, extra))
         return false;
     *ret = x;
     return true;
@@ -193,11 +199,13 @@ size_t sl_vitals_write(const struct sl_vitals *v, uint8_t *out, size_t cap)
 {
     struct sl_pack w;
     sl_pack_init(&w, out, cap);
-    sl_pack_array(&w, VITALS_ELEMENTS);
+    sl_pack_array(&w, VITALS_ELEMENTS + (v->deny.len > 0));
     sl_pack_uint(&w, v->answered);
     sl_pack_uint(&w, v->state);
     sl_pack_uint(&w, v->urgent);
     sl_pack_bin(&w, v->sections.p, v->sections.len);
+    if (v->deny.len > 0)
+        sl_pack_bin(&w, v->deny.p, v->deny.len);
     return w.failed ? 0 : w.len;
 }
 

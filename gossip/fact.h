@@ -18,7 +18,7 @@
 #define SL_FACT_MIN (SL_FACT_HEADER + SL_SIG_LEN)
 
 enum sl_kind { SL_RECORD = 1, SL_VITALS = 2, SL_SIGHTINGS = 3 };
-#define SL_KINDS 3 /* known ones, numbered from 1 */
+#define SL_KINDS 3 /* known ones, numbered from 1; those above are of a later version: passed on unread */
 
 struct sl_version {
     uint64_t epoch;
@@ -116,7 +116,10 @@ struct sl_vitals {
     uint64_t state;    /* enum sl_state */
     uint64_t urgent;   /* 1: relays do not wait to batch it (health, an answer, leaving) */
     struct sl_span sections;
+    struct sl_span deny; /* ids, SL_DENY_MAX at most: they accuse me again and again, and I answer */
 };
+
+#define SL_DENY_MAX 4
 
 enum sl_how { SL_REFUSED = 1, SL_SILENT = 2 };
 

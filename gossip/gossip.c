@@ -125,6 +125,7 @@ void sl_gossip_tick(struct sl_gossip *g, sl_usec now)
     verdict_tick(g);
     self_tick(g);
     spread_tick(g);
+    twins_tick(g);
     table_sweep(g);
     leave_progress(g);
 }
@@ -133,7 +134,7 @@ sl_usec sl_gossip_deadline(struct sl_gossip *g)
 {
     sl_usec t = sl_earlier(link_deadline(g), watch_deadline(g));
     t = sl_earlier(t, sl_earlier(verdict_deadline(g), self_deadline(g)));
-    t = sl_earlier(t, sl_earlier(g->spread_due, g->next_sweep));
+    t = sl_earlier(t, sl_earlier(g->spread_due, sl_earlier(g->next_sweep, twins_deadline(g))));
     g->due = t < g->now ? g->now : t;
     return g->due;
 }
@@ -263,6 +264,10 @@ int sl_gossip_put(struct sl_gossip *g, sl_usec now, enum sl_kind kind, struct sl
     enter(g, now);
     if (sections.len > sl_fact_max((uint8_t)kind) / 4 * 3) /* room for what surrounds it */
         return STARLING_ELIMIT;
+    if (kind == 0 || kind == SL_SIGHTINGS)
+        return STARLING_EINVAL;
+    if (kind > SL_KINDS)
+        return self_publish_later(g, (uint8_t)kind, sections);
     uint8_t *copy = sections.len ? sl_alloc_zero(mem(g), sections.len) : NULL;
     if (sections.len && !copy)
         return STARLING_ENOMEM;

@@ -164,10 +164,9 @@ bool link_accept(struct sl_gossip *g, sl_link link, const uint8_t c_d[SL_KEY_LEN
 static void introduce(struct sl_gossip *g, struct conn *c)
 {
     const struct member *m = member_at(g, g->self);
-    for (uint8_t kind = 1; kind <= SL_KINDS; kind++) {
-        if (fact_of(g, m, (enum sl_kind)kind))
-            spread_push(g, g->self, (enum sl_kind)kind, (uint32_t)(c - g->conns));
-    }
+    uint32_t at = 0;
+    for (struct sl_fact *f; (f = fact_next(g, m, &at)) != NULL;)
+        spread_push(g, g->self, f->kind, (uint32_t)(c - g->conns));
 }
 
 static void retire(struct sl_gossip *g, struct conn *c, sl_usec after)

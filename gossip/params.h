@@ -5,6 +5,8 @@
 #include "base/types.h"
 
 /* "Overlay" */
+#define SL_HOST_SKIP 2           /* successors on the own host that are passed for one on another */
+#define SL_ZONE_LOOK 24          /* successors among which one of the own zone is looked for */
 #define SL_EDGES_PER_SECOND 10   /* new edges a node dials */
 #define SL_EDGES_BURST 20        /* so that a small flock is whole at once */
 #define SL_RING_SETTLE SL_MS(150) /* after a newcomer, before neighbours are looked for */
@@ -43,16 +45,22 @@
 #define SL_GOOD_RESET SL_SEC(4)    /* an edge that worked this long starts its back-off anew */
 #define SL_ANSWER_GAP SL_MS(200)   /* between answers when enough accuse me to matter */
 #define SL_ANSWER_BACKOFF_MAX SL_SEC(64)
+#define SL_DENY_AFTER 3             /* answers within SL_QUIET_RESET, and an accuser is denied */
+#define SL_DOUBTERS_MAX 16
+#define SL_FLAP_WINDOW SL_SEC(120)  /* who comes back twice within it stays suspect */
+#define SL_FLAP_HOLD SL_SEC(2)      /* at first; doubles */
+#define SL_FLAP_HOLD_MAX SL_SEC(32)
+#define SL_FLAPS_MAX 64
 #define SL_QUIET_RESET SL_SEC(600) /* back-offs start anew after this long without cause */
 
 /* "Spreading" */
-#define SL_EAGER_RINGS 4 /* whose edges carry news that are not urgent */
 #define SL_SPREAD_REFUSED SL_MS(2)
 #define SL_SPREAD_URGENT SL_MS(10)
 #define SL_SPREAD_LOW SL_MS(50)
 #define SL_SPREAD_HIGH SL_MS(100)
 #define SL_SIGHTINGS_GAP_MIN SL_MS(50)
 #define SL_SIGHTINGS_GAP_MAX SL_MS(800)
+#define SL_SIGHTINGS_BURST 30 /* versions of one origin's that are passed on, then one in ten seconds */
 #define SL_WITHDRAW_GATHER SL_MS(200)
 #define SL_EDGE_BYTES_PER_SECOND (128 * 1024)
 #define SL_EDGE_BYTES_BURST (512 * 1024)
@@ -84,7 +92,7 @@
 #define SL_FORGET_LASTING SL_SEC(24 * 3600)
 #define SL_FORGET_FLEETING SL_SEC(600)
 #define SL_FORGET_LEFT SL_SEC(120)
-#define SL_SWEEP SL_SEC(5)
+#define SL_TWINS_HOLD SL_SEC(10) /* two of one name live for so long: a conflict */
 #define SL_GRAVES_MAX 20000
 
 #endif

@@ -358,7 +358,7 @@ static struct sl_fact *latest_of(struct sl_pool *p, struct sl_span bytes)
     if (!sl_fact_peek(bytes, &header))
         return NULL;
     uint32_t identity = sl_pool_find(p, &header.origin);
-    uint32_t number = identity == SL_POOL_NONE ? 0 : p->identities[identity].latest[header.kind - 1];
+    uint32_t number = identity == SL_POOL_NONE || header.kind > SL_KINDS ? 0 : p->identities[identity].latest[header.kind - 1];
     struct sl_fact *f = number ? p->facts[number - 1] : NULL;
     return f && f->len == bytes.len && memcmp(f->bytes, bytes.p, bytes.len) == 0 ? f : NULL;
 }
@@ -395,7 +395,8 @@ struct sl_fact *sl_pool_take(struct sl_pool *p, struct sl_span bytes)
     }
     f->refs = 1;
     f->number = number;
-    p->identities[f->identity].latest[f->kind - 1] = number + 1;
+    if (f->kind <= SL_KINDS)
+        p->identities[f->identity].latest[f->kind - 1] = number + 1;
     p->facts[number] = f;
     p->by_bytes[slot_of(p, check, bytes)] = number + 1;
     p->n_by_bytes++;
@@ -420,9 +421,9 @@ void sl_pool_unref(struct sl_pool *p, struct sl_fact *f)
     by_bytes_drop(p, f);
     if (f->who)
         index_drop(p, f);
-    uint32_t *latest = &p->identities[f->identity].latest[f->kind - 1];
-    if (*latest == f->number + 1)
-        *latest = 0;
+    uint32_t *latest = p->identities[f->identity].latest;
+    if (f->kind <= SL_KINDS && latest[f->kind - 1] == f->number + 1)
+        latest[f->kind - 1] = 0;
     p->facts[f->number] = NULL;
     p->free_facts[p->n_free_facts++] = f->number;
     sl_pool_release(p, f->identity);

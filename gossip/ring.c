@@ -1,7 +1,9 @@
 /* ring.c: who is whose neighbour (PROTOCOL.md, "Overlay").
- * K rings, each ordering all members by a keyed hash of (ring, id). A node's neighbours are the ones next to
- * it on each ring, both ways; the down ones it passes on the way to the first live one are its duty too, or
- * newcomers would believe the long dead alive. Small flocks are whole: everybody is everybody's neighbour. */
+ * K rings, each ordering all members by a keyed hash of (ring, id). On each ring a node chooses one successor: the
+ * next live member, but on half of the rings one of another host, and on the other half one of its own zone, if
+ * there is one near. Its neighbours are those it chose and those that chose it; the down ones it passes on the way
+ * are its duty too, or newcomers would believe the long dead alive. Small flocks are whole: everybody is
+ * everybody's neighbour. */
 #include <starling.h>
 
 #include "gossip/core.h"
@@ -79,6 +81,111 @@ static size_t add_once(struct neighbour *list, size_t n, struct neighbour one)
     return n + 1;
 }
 
+/* The ones next to somebody on a ring that are not down, at most `n`. */
+static size_t walk_live(const struct sl_gossip *g, struct walk w, uint32_t *ret, size_t n)
+{
+    size_t found = 0;
+    for (size_t step = 0; found < n && step < SL_RING_WALK_MAX; step++) {
+        uint32_t other = walk_next(g, &w);
+        if (other == NONE)
+            break;
+        if (is_live(member_at(g, other)))
+            ret[found++] = other;
+    }
+    return found;
+}
+
+static bool zone_ring(size_t r)
+{
+    return r >= SL_RINGS / 2;
+}
+
+static bool same_zone(const struct sl_who *a, const struct sl_who *b)
+{
+    return a->zone.len > 0 && a->zone.len == b->zone.len && memcmp(a->zone.p, b->zone.p, a->zone.len) == 0;
+}
+
+static bool same_host(const struct sl_who *a, const struct sl_who *b)
+{
+    return a->host != 0 && a->host == b->host;
+}
+
+static bool suits(const struct sl_gossip *g, size_t r, uint32_t index, uint32_t other)
+{
+    const struct sl_who *a = who_at(g, index), *b = who_at(g, other);
+    return zone_ring(r) ? a->zone.len == 0 || same_zone(a, b) : !same_host(a, b);
+}
+
+/* Whom `index` chooses among the live ones in front of it; NONE when there is nobody. Bounded, so that a host or a
+ * zone with nearly all members does not make one node the neighbour of all (1 and 99 nodes on two hosts: 99 edges). */
+static uint32_t choose(const struct sl_gossip *g, size_t r, uint32_t index, const uint32_t *front, size_t n)
+{
+    size_t look = zone_ring(r) ? SL_ZONE_LOOK : SL_HOST_SKIP + 1;
+    for (size_t i = 0; i < n && i < look; i++) {
+        if (suits(g, r, index, front[i]))
+            return front[i];
+    }
+    return n > 0 ? front[0] : NONE;
+}
+
+/* The ring around one member: live ones in front and behind, whom it chose in front, and who chose it. */
+struct around {
+    uint32_t front[SL_ZONE_LOOK], back[SL_ZONE_LOOK], chose, chosen_by[SL_HOST_SKIP + 1];
+    size_t n_front, n_back, n_chosen_by;
+};
+
+static bool chose_us(const struct sl_gossip *g, size_t r, uint32_t who, uint32_t us)
+{
+    uint32_t front[SL_ZONE_LOOK];
+    size_t look = zone_ring(r) && who_at(g, who)->zone.len > 0 ? SL_ZONE_LOOK : SL_HOST_SKIP + 1;
+    size_t n = 0;
+    struct walk w = walk_from(g, r, 0, sl_pool_place(g->pool, r, who));
+    /* As `who` would see it: we count as live, or a down one would lose its watchers. */
+    for (size_t step = 0; n < look && step < SL_RING_WALK_MAX; step++) {
+        uint32_t other = walk_next(g, &w);
+        if (other == NONE)
+            break;
+        if (other == us || is_live(member_at(g, other)))
+            front[n++] = other;
+    }
+    return choose(g, r, who, front, n) == us;
+}
+
+static void look_around(const struct sl_gossip *g, size_t r, uint32_t index, struct around *ret)
+{
+    size_t at = sl_pool_place(g->pool, r, index);
+    const struct sl_who *self = who_at(g, index);
+    bool by_zone = zone_ring(r) && self->zone.len > 0;
+    size_t look = by_zone ? SL_ZONE_LOOK : SL_HOST_SKIP + 1 + SL_WATCHER_SLACK;
+    ret->n_front = walk_live(g, walk_from(g, r, 0, at), ret->front, look);
+    ret->n_back = walk_live(g, walk_from(g, r, 1, at), ret->back, look);
+    ret->chose = choose(g, r, index, ret->front, ret->n_front);
+    ret->n_chosen_by = 0;
+    bool zone_seen = false;
+    for (size_t i = 0; i < ret->n_back && ret->n_chosen_by < SL_COUNT(ret->chosen_by); i++) {
+        uint32_t who = ret->back[i];
+        /* The one just behind, if we suit it, without looking; else only the nearest few can have chosen us, or the
+         * nearest of our zone. */
+        bool of_zone = by_zone && !zone_seen && same_zone(self, who_at(g, who));
+        bool may = i == 0 || of_zone || (!zone_ring(r) && i <= SL_HOST_SKIP && !suits(g, r, who, ret->back[i - 1]));
+        zone_seen |= of_zone;
+        if (may && ((i == 0 && suits(g, r, who, index)) || chose_us(g, r, who, index)))
+            ret->chosen_by[ret->n_chosen_by++] = who;
+    }
+}
+
+/* The down ones between `index` and the first live one. */
+static size_t add_duty(const struct sl_gossip *g, struct walk w, bool successor, struct neighbour *ret, size_t n)
+{
+    for (size_t step = 0; step < SL_RING_WALK_MAX; step++) {
+        uint32_t other = walk_next(g, &w);
+        if (other == NONE || is_live(member_at(g, other)))
+            break;
+        n = add_once(ret, n, (struct neighbour){.member = other, .successor = successor});
+    }
+    return n;
+}
+
 size_t ring_neighbours(const struct sl_gossip *g, uint32_t index, struct neighbour *ret)
 {
     size_t n = 0;
@@ -89,20 +196,31 @@ size_t ring_neighbours(const struct sl_gossip *g, uint32_t index, struct neighbo
         return n;
     }
     for (size_t r = 0; r < SL_RINGS; r++) {
+        struct around a;
         size_t at = sl_pool_place(g->pool, r, index);
-        for (int way = 0; way < 2; way++) {
-            struct walk w = walk_from(g, r, way, at);
-            for (size_t step = 0; step < SL_RING_WALK_MAX; step++) {
-                uint32_t other = walk_next(g, &w);
-                if (other == NONE)
-                    break;
-                n = add_once(ret, n, (struct neighbour){other, way == 0, r < SL_EAGER_RINGS});
-                if (is_live(member_at(g, other)))
-                    break;
-            }
-        }
+        bool eager = (r & 2) == 0; /* half of either half */
+        look_around(g, r, index, &a);
+        n = add_duty(g, walk_from(g, r, 0, at), true, ret, n);
+        n = add_duty(g, walk_from(g, r, 1, at), false, ret, n);
+        if (a.chose != NONE)
+            n = add_once(ret, n, (struct neighbour){a.chose, true, eager});
+        for (size_t i = 0; i < a.n_chosen_by; i++)
+            n = add_once(ret, n, (struct neighbour){a.chosen_by[i], false, eager});
     }
     return n;
+}
+
+/* Whether `who` is one of the first few of a side; on a ring by zones, also of the first few of the zone. */
+static bool is_near(const struct sl_gossip *g, size_t r, uint32_t index, uint32_t who, const uint32_t *side, size_t n)
+{
+    size_t of_zone = 0;
+    for (size_t k = 0; k < n && of_zone <= SL_WATCHER_SLACK; k++) {
+        bool suited = zone_ring(r) && suits(g, r, index, side[k]);
+        if (side[k] == who && (suited || k <= SL_HOST_SKIP + SL_WATCHER_SLACK))
+            return true;
+        of_zone += suited && k > SL_HOST_SKIP + SL_WATCHER_SLACK;
+    }
+    return false;
 }
 
 size_t ring_watchers(const struct sl_gossip *g, uint32_t index, const uint32_t *ask, size_t n_ask,
@@ -117,29 +235,21 @@ size_t ring_watchers(const struct sl_gossip *g, uint32_t index, const uint32_t *
             ret_counts[i] = ask[i] != index;
         return live;
     }
-    struct neighbour first[2 * SL_RINGS], near[2 * SL_RINGS * (1 + SL_WATCHER_SLACK)];
-    size_t n_first = 0, n_near = 0;
-    for (size_t r = 0; r < SL_RINGS; r++) {
-        size_t at = sl_pool_place(g->pool, r, index);
-        for (int way = 0; way < 2; way++) {
-            struct walk w = walk_from(g, r, way, at);
-            unsigned live = 0;
-            for (size_t step = 0; step < SL_RING_WALK_MAX && live <= SL_WATCHER_SLACK; step++) {
-                uint32_t other = walk_next(g, &w);
-                if (other == NONE)
-                    break;
-                if (!is_live(member_at(g, other)))
-                    continue;
-                n_near = add_once(near, n_near, (struct neighbour){.member = other});
-                if (live++ == 0)
-                    n_first = add_once(first, n_first, (struct neighbour){.member = other});
-            }
-        }
-    }
-    for (size_t i = 0; i < n_ask; i++) {
+    struct neighbour watchers[NEIGHBOURS_MAX];
+    size_t n = 0;
+    for (size_t i = 0; i < n_ask; i++)
         ret_counts[i] = false;
-        for (size_t k = 0; k < n_near && !ret_counts[i]; k++)
-            ret_counts[i] = near[k].member == ask[i];
+    for (size_t r = 0; r < SL_RINGS; r++) {
+        struct around a;
+        look_around(g, r, index, &a);
+        if (a.chose != NONE)
+            n = add_once(watchers, n, (struct neighbour){.member = a.chose});
+        for (size_t i = 0; i < a.n_chosen_by; i++)
+            n = add_once(watchers, n, (struct neighbour){.member = a.chosen_by[i]});
+        /* Views differ by a place or two: whoever is so near may well think it is a watcher. */
+        for (size_t i = 0; i < n_ask; i++)
+            ret_counts[i] |= is_near(g, r, index, ask[i], a.front, a.n_front) ||
+                             is_near(g, r, index, ask[i], a.back, a.n_back);
     }
-    return n_first;
+    return n;
 }

@@ -27,10 +27,28 @@ int self_publish_record(struct sl_gossip *g)
     return len ? publish(g, SL_RECORD, sl_span_of(body, len)) : STARLING_ELIMIT;
 }
 
+int self_publish_later(struct sl_gossip *g, uint8_t kind, struct sl_span body)
+{
+    return publish(g, (enum sl_kind)kind, body);
+}
+
+/* Those whom we have answered again and again: what they go on saying counts less (PROTOCOL.md, "Verdicts"). */
+static size_t denied(const struct sl_gossip *g, uint8_t out[SL_DENY_MAX * SL_ID_LEN])
+{
+    size_t n = 0;
+    for (size_t i = 0; i < SL_DOUBTERS_MAX && n < SL_DENY_MAX; i++) {
+        const struct doubter *d = &g->doubters[i];
+        if (d->answers >= SL_DENY_AFTER && g->now - d->since < SL_QUIET_RESET)
+            memcpy(out + SL_ID_LEN * n++, d->id.b, SL_ID_LEN);
+    }
+    return n * SL_ID_LEN;
+}
+
 static int publish_vitals(struct sl_gossip *g)
 {
+    uint8_t deny[SL_DENY_MAX * SL_ID_LEN];
     struct sl_vitals v = {.answered = g->answered, .state = g->state, .urgent = g->vitals_urgent,
-                          .sections = g->vitals_sections};
+                          .sections = g->vitals_sections, .deny = sl_span_of(deny, denied(g, deny))};
     uint8_t body[SL_VITALS_MAX];
     g->vitals_due = SL_NEVER;
     g->vitals_urgent = false;
@@ -66,11 +84,32 @@ void self_accused(struct sl_gossip *g, struct sl_version seen, bool by_quorum)
     g->answer_due = sl_earlier(g->answer_due, due > g->now ? due : g->now);
 }
 
+static void count_doubter(struct sl_gossip *g, const struct sl_id *id)
+{
+    struct doubter *at = &g->doubters[0];
+    for (size_t i = 0; i < SL_DOUBTERS_MAX; i++) {
+        struct doubter *d = &g->doubters[i];
+        if (sl_id_eq(&d->id, id)) {
+            at = d;
+            break;
+        }
+        if (d->since < at->since)
+            at = d;
+    }
+    if (!sl_id_eq(&at->id, id) || g->now - at->since >= SL_QUIET_RESET)
+        *at = (struct doubter){.id = *id, .since = g->now};
+    at->answers++;
+}
+
 static void answer(struct sl_gossip *g)
 {
     g->answer_due = SL_NEVER;
     if (g->heard_seen <= g->answered)
         return;
+    uint32_t accusers[SL_DOUBTERS_MAX];
+    size_t n = verdict_accusers(g, g->self, g->answered, accusers, SL_COUNT(accusers));
+    for (size_t i = 0; i < n; i++)
+        count_doubter(g, id_at(g, accusers[i]));
     g->answered = g->heard_seen;
     g->answered_at = g->now;
     g->answer_backoff = g->answer_backoff ? sl_earlier(2 * g->answer_backoff, SL_ANSWER_BACKOFF_MAX) : SL_SEC(1);

@@ -13,7 +13,7 @@
 
 static size_t home_of(const struct sl_gossip *g, uint32_t member, uint8_t kind)
 {
-    uint64_t x = ((uint64_t)member << 2 | kind) * UINT64_C(0x9E3779B97F4A7C15);
+    uint64_t x = ((uint64_t)member << 8 | kind) * UINT64_C(0x9E3779B97F4A7C15);
     return (size_t)(x >> 32) & (g->cap_waiting_map - 1);
 }
 
@@ -127,14 +127,14 @@ static void wait_until(struct sl_gossip *g, struct waiting *w, sl_usec due)
     g->spread_due = sl_earlier(g->spread_due, w->due);
 }
 
-void spread_news(struct sl_gossip *g, uint32_t member, enum sl_kind kind, sl_usec delay, uint32_t from)
+void spread_news(struct sl_gossip *g, uint32_t member, uint8_t kind, sl_usec delay, uint32_t from)
 {
-    struct waiting *w = find(g, member, (uint8_t)kind);
+    struct waiting *w = find(g, member, kind);
     for (size_t i = 0; i < g->n_edges; i++) {
         const struct edge *e = &g->edges[i];
         if (e->conn == NONE || e->conn == from || !e->wanted || (delay > SL_SPREAD_URGENT && !e->eager))
             continue;
-        if (!w && (w = add(g, member, (uint8_t)kind)) == NULL)
+        if (!w && (w = add(g, member, kind)) == NULL)
             return;
         bit_set(w, e->conn);
     }
@@ -151,18 +151,18 @@ void spread_news(struct sl_gossip *g, uint32_t member, enum sl_kind kind, sl_use
 }
 
 /* The neighbour has this very version: it need not get it from us. */
-void spread_seen(struct sl_gossip *g, uint32_t member, enum sl_kind kind, uint32_t from)
+void spread_seen(struct sl_gossip *g, uint32_t member, uint8_t kind, uint32_t from)
 {
-    struct waiting *w = from == NONE ? NULL : find(g, member, (uint8_t)kind);
+    struct waiting *w = from == NONE ? NULL : find(g, member, kind);
     if (w)
         bit_clear(w, from);
 }
 
-void spread_push(struct sl_gossip *g, uint32_t member, enum sl_kind kind, uint32_t conn)
+void spread_push(struct sl_gossip *g, uint32_t member, uint8_t kind, uint32_t conn)
 {
-    if (!fact_of(g, member_at(g, member), kind))
+    if (!fact_of_any(g, member_at(g, member), kind))
         return;
-    struct waiting *w = add(g, member, (uint8_t)kind);
+    struct waiting *w = add(g, member, kind);
     if (!w)
         return;
     bit_set(w, conn);
@@ -171,8 +171,9 @@ void spread_push(struct sl_gossip *g, uint32_t member, enum sl_kind kind, uint32
 
 void spread_forget(struct sl_gossip *g, uint32_t member)
 {
-    for (uint8_t kind = 1; kind <= SL_KINDS; kind++) {
-        struct waiting *w = find(g, member, kind);
+    uint32_t at = 0;
+    for (struct sl_fact *f; (f = fact_next(g, member_at(g, member), &at)) != NULL;) {
+        struct waiting *w = find(g, member, f->kind);
         if (w)
             drop(g, (size_t)(w - g->waiting));
     }
@@ -252,7 +253,7 @@ static bool flush(struct sl_gossip *g, uint32_t conn, const uint32_t *due, size_
             frame_add(g, c, &f, fact_of(g, member_at(g, w->member), SL_RECORD));
             bit_clear(record, conn);
         }
-        struct sl_fact *fact = fact_of(g, member_at(g, w->member), (enum sl_kind)w->kind);
+        struct sl_fact *fact = fact_of_any(g, member_at(g, w->member), w->kind);
         if (fact) /* a newer epoch may have voided it meanwhile */
             frame_add(g, c, &f, fact);
         bit_clear(w, conn);

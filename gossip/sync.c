@@ -38,11 +38,9 @@ static void each_fact(struct sl_gossip *g, unsigned depth, uint32_t prefix,
         for (uint32_t at = g->pool->leaf[leaf]; at; at = g->pool->identities[at - 1].leaf_next) {
             if (!is_used(g, at - 1) || !member_at(g, at - 1)->in_tree)
                 continue;
-            for (uint8_t kind = 1; kind <= SL_KINDS; kind++) {
-                struct sl_fact *f = fact_of(g, member_at(g, at - 1), (enum sl_kind)kind);
-                if (f)
-                    visit(g, at - 1, f, context);
-            }
+            uint32_t next = 0;
+            for (struct sl_fact *f; (f = fact_next(g, member_at(g, at - 1), &next)) != NULL;)
+                visit(g, at - 1, f, context);
         }
     }
 }
@@ -194,7 +192,7 @@ static void push_unlisted(struct sl_gossip *g, uint32_t member, struct sl_fact *
         if (p[16] == f->kind && memcmp(p, sl_fact_origin(f)->b, SL_ID_LEN) == 0)
             return;
     }
-    spread_push(g, member, (enum sl_kind)f->kind, a->conn);
+    spread_push(g, member, f->kind, a->conn);
 }
 
 static void want_add(struct answer *a, const uint8_t *entry)
@@ -208,7 +206,7 @@ static void compare_entry(struct sl_gossip *g, struct answer *a, const uint8_t *
     struct sl_version version = {sl_get64(p + 17), sl_get64(p + 25)};
     uint8_t kind = p[16];
     memcpy(id.b, p, SL_ID_LEN);
-    if (kind == 0 || kind > SL_KINDS)
+    if (kind == 0)
         return;
     uint32_t index = table_find(g, &id);
     if (index == NONE) {
@@ -217,7 +215,7 @@ static void compare_entry(struct sl_gossip *g, struct answer *a, const uint8_t *
         return;
     }
     const struct member *m = member_at(g, index);
-    struct sl_fact *f = fact_of(g, m, (enum sl_kind)kind);
+    struct sl_fact *f = fact_of_any(g, m, kind);
     if (!f) {
         if (version.epoch >= newest(g, m).epoch)
             want_add(a, p);
@@ -227,7 +225,7 @@ static void compare_entry(struct sl_gossip *g, struct answer *a, const uint8_t *
     if (order > 0)
         want_add(a, p);
     else if (order < 0)
-        spread_push(g, index, (enum sl_kind)kind, a->conn);
+        spread_push(g, index, kind, a->conn);
 }
 
 void sync_list(struct sl_gossip *g, struct conn *c, struct sl_read *r)
@@ -270,7 +268,7 @@ void sync_want(struct sl_gossip *g, struct conn *c, struct sl_read *r)
         const uint8_t *p = want.p + WANT_LEN * i;
         memcpy(id.b, p, SL_ID_LEN);
         uint32_t index = table_find(g, &id);
-        if (index != NONE && p[16] >= 1 && p[16] <= SL_KINDS)
-            spread_push(g, index, (enum sl_kind)p[16], (uint32_t)(c - g->conns));
+        if (index != NONE)
+            spread_push(g, index, p[16], (uint32_t)(c - g->conns));
     }
 }

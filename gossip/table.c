@@ -28,12 +28,86 @@ int table_init(struct sl_gossip *g)
     return g->tree ? 0 : STARLING_ENOMEM;
 }
 
+/* ---- facts of a member ------------------------------------------------------------------ */
+
+struct sl_fact *fact_of_any(const struct sl_gossip *g, const struct member *m, uint8_t kind)
+{
+    if (kind <= SL_KINDS)
+        return fact_of(g, m, (enum sl_kind)kind);
+    for (uint32_t at = m->later; at; at = g->later[at - 1].next) {
+        struct sl_fact *f = sl_pool_fact(g->pool, g->later[at - 1].fact - 1);
+        if (f->kind == kind)
+            return f;
+    }
+    return NULL;
+}
+
+struct sl_fact *fact_next(const struct sl_gossip *g, const struct member *m, uint32_t *at)
+{
+    while (*at < SL_KINDS) {
+        uint32_t number = m->fact[(*at)++];
+        if (number)
+            return sl_pool_fact(g->pool, number - 1);
+    }
+    /* Behind the known kinds *at is SL_KINDS, then SL_KINDS + the place of the one that was last. */
+    uint32_t place = *at == SL_KINDS ? m->later : g->later[*at - SL_KINDS - 1].next;
+    if (!place)
+        return NULL;
+    *at = SL_KINDS + place;
+    return sl_pool_fact(g->pool, g->later[place - 1].fact - 1);
+}
+
+/* Where a member's fact of this kind stands, or NULL; of a later kind: a new place, if there are not too many. */
+static uint32_t *fact_place(struct sl_gossip *g, struct member *m, uint8_t kind)
+{
+    if (kind <= SL_KINDS)
+        return &m->fact[kind - 1];
+    size_t n = 0;
+    for (uint32_t at = m->later; at; at = g->later[at - 1].next, n++) {
+        if (sl_pool_fact(g->pool, g->later[at - 1].fact - 1)->kind == kind)
+            return &g->later[at - 1].fact;
+    }
+    if (n == SL_LATER_KINDS_MAX)
+        return NULL;
+    uint32_t place = g->later_free;
+    if (place) {
+        g->later_free = g->later[place - 1].next;
+    } else if (sl_alloc_grow(mem(g), (void **)&g->later, sizeof *g->later, &g->cap_later, g->n_later + 1) < 0) {
+        return NULL;
+    } else {
+        place = (uint32_t)++g->n_later;
+    }
+    g->later[place - 1] = (struct later){.next = m->later};
+    m->later = place;
+    return &g->later[place - 1].fact;
+}
+
+/* Let go of what the member said in kinds of a later version, before `epoch`. */
+static void later_void(struct sl_gossip *g, struct member *m, uint64_t epoch)
+{
+    for (uint32_t *at = &m->later; *at;) {
+        struct later *l = &g->later[*at - 1];
+        struct sl_fact *f = sl_pool_fact(g->pool, l->fact - 1);
+        if (f->version.epoch >= epoch) {
+            at = &l->next;
+            continue;
+        }
+        tree_fact(g, m, f, -1);
+        sl_pool_unref(g->pool, f);
+        uint32_t place = *at;
+        *at = l->next;
+        *l = (struct later){.next = g->later_free};
+        g->later_free = place;
+    }
+}
+
 /* The number and its facts are the pool's again. */
 static void slot_release(struct sl_gossip *g, uint32_t index)
 {
     struct member *m = member_at(g, index);
     for (uint8_t kind = 1; kind <= SL_KINDS; kind++)
         sl_pool_unref(g->pool, fact_of(g, m, (enum sl_kind)kind));
+    later_void(g, m, UINT64_MAX);
     memset(m, 0, sizeof *m);
     sl_pool_release(g->pool, index);
 }
@@ -46,6 +120,7 @@ void table_fini(struct sl_gossip *g)
     }
     sl_pool_unref(g->pool, g->lent_fact);
     sl_alloc_free(mem(g), g->members, g->cap_slots * sizeof *g->members);
+    sl_alloc_free(mem(g), g->later, g->cap_later * sizeof *g->later);
     sl_alloc_free(mem(g), g->graves, g->cap_graves * sizeof *g->graves);
     sl_alloc_free(mem(g), g->tree, sizeof *g->tree);
     sl_idmap_fini(&g->by_grave);
@@ -62,9 +137,9 @@ uint32_t table_find(const struct sl_gossip *g, const struct sl_id *id)
 struct sl_version newest(const struct sl_gossip *g, const struct member *m)
 {
     struct sl_version v = {0, 0};
-    for (uint8_t kind = 1; kind <= SL_KINDS; kind++) {
-        const struct sl_fact *f = fact_of(g, m, (enum sl_kind)kind);
-        if (f && sl_version_cmp(f->version, v) > 0)
+    uint32_t at = 0;
+    for (const struct sl_fact *f; (f = fact_next(g, m, &at)) != NULL;) {
+        if (sl_version_cmp(f->version, v) > 0)
             v = f->version;
     }
     return v;
@@ -109,6 +184,8 @@ void table_set_status(struct sl_gossip *g, uint32_t index, enum sl_status status
     m->status = (uint8_t)status;
     m->since = tenth_of(g, g->now) + 1;
     m->returned = before == SL_DOWN && status < SL_DOWN;
+    if (m->returned)
+        verdict_returned(g, index);
     table_mark(g, index, DIRTY_STATUS);
     if (before == SL_LEFT) {
         g->n_ring++;
@@ -161,6 +238,7 @@ static bool member_new(struct sl_gossip *g, struct sl_fact *record)
     m->self = sl_id_eq(sl_fact_origin(record), &g->id);
     m->case_index = NONE;
     m->quota_left = SL_FACTS_BURST;
+    m->sightings_left = SL_SIGHTINGS_BURST;
     m->status = SL_ALIVE;
     m->since = m->heard = tenth_of(g, g->now);
     g->n_members++;
@@ -255,6 +333,20 @@ static bool within_quota(struct sl_gossip *g, struct member *m)
     return true;
 }
 
+/* A node whose network comes and goes changes its sightings all the time: of one origin we pass on a burst, then
+ * one version in ten seconds. Whoever lacks one finds it by the roots, which by then differ no more. */
+static bool may_pass_sightings(struct sl_gossip *g, struct member *m)
+{
+    uint8_t at = (uint8_t)(tenth_of(g, g->now) / 100), earned = (uint8_t)(at - m->sighted_at);
+    m->sighted_at = at;
+    m->sightings_left = (uint8_t)(earned > SL_SIGHTINGS_BURST - m->sightings_left ? SL_SIGHTINGS_BURST
+                                                                                  : m->sightings_left + earned);
+    if (m->sightings_left == 0)
+        return false;
+    m->sightings_left--;
+    return true;
+}
+
 /* An origin that speaks with an older epoch than we hold of it had its clock set back. It will jump above what
  * it said before, if somebody tells it; and nobody else may, when it had left (simulator, setback). */
 static void remind(struct sl_gossip *g, uint32_t index, uint32_t from)
@@ -262,10 +354,10 @@ static void remind(struct sl_gossip *g, uint32_t index, uint32_t from)
     if (from == NONE || !sl_id_eq(&g->conns[from].id, id_at(g, index)))
         return;
     const struct member *m = member_at(g, index);
-    for (uint8_t kind = 1; kind <= SL_KINDS; kind++) {
-        const struct sl_fact *f = fact_of(g, m, (enum sl_kind)kind);
-        if (f && f->version.epoch == newest(g, m).epoch)
-            spread_push(g, index, (enum sl_kind)kind, from);
+    uint32_t at = 0;
+    for (const struct sl_fact *f; (f = fact_next(g, m, &at)) != NULL;) {
+        if (f->version.epoch == newest(g, m).epoch)
+            spread_push(g, index, f->kind, from);
     }
 }
 
@@ -289,10 +381,10 @@ static bool may_be_new(struct sl_gossip *g, const struct sl_fact_header *h, stru
         return true;
     }
     const struct member *m = member_at(g, index);
-    const struct sl_fact *held = fact_of(g, m, (enum sl_kind)h->kind);
+    const struct sl_fact *held = fact_of_any(g, m, h->kind);
     if (held && bytes.len == held->len && memcmp(bytes.p, held->bytes, held->len) == 0) { /* most are copies */
         g->stats.facts_old++;
-        spread_seen(g, index, (enum sl_kind)h->kind, from);
+        spread_seen(g, index, h->kind, from);
         return false;
     }
     uint64_t epoch = newest(g, m).epoch;
@@ -321,6 +413,7 @@ static void epoch_advance(struct sl_gossip *g, uint32_t index, uint64_t epoch)
             verdict_sightings(g, index, f, NULL);
         sl_pool_unref(g->pool, f);
     }
+    later_void(g, m, epoch);
 }
 
 static bool names_refused(const struct sl_fact *f)
@@ -366,8 +459,8 @@ static void after_vitals(struct sl_gossip *g, uint32_t index, const struct sl_fa
     verdict_judge(g, index);
 }
 
-/* Put a checked fact in its place; the reference is the table's now. */
-static void install(struct sl_gossip *g, uint32_t index, struct sl_fact *f)
+/* Put a checked fact in its place; the reference is the table's now. False when there is no place. */
+static bool install(struct sl_gossip *g, uint32_t index, struct sl_fact *f)
 {
     struct member *m = member_at(g, index);
     if (f->version.epoch > newest(g, m).epoch) {
@@ -376,15 +469,22 @@ static void install(struct sl_gossip *g, uint32_t index, struct sl_fact *f)
             table_set_status(g, index, SL_ALIVE);
     }
     /* Only now: a newer epoch has let go of what was there (simulator, swarm, seed 6). */
-    struct sl_fact *before = fact_of(g, m, (enum sl_kind)f->kind);
+    struct sl_fact *before = fact_of_any(g, m, f->kind);
     if (before != f) { /* not the record that made the member */
+        uint32_t *place = fact_place(g, m, f->kind);
+        if (!place) {
+            g->stats.refused_quota++;
+            sl_pool_unref(g->pool, f);
+            return false;
+        }
         tree_fact(g, m, before, -1);
-        m->fact[f->kind - 1] = f->number + 1;
+        *place = f->number + 1;
         tree_fact(g, m, f, 1);
     }
     m->heard = tenth_of(g, g->now);
     switch ((enum sl_kind)f->kind) {
     case SL_RECORD:
+        twins_look(g, index);
         if (before == f) {
             conns_attach(g, index);
             verdict_new_member(g, index);
@@ -405,13 +505,14 @@ static void install(struct sl_gossip *g, uint32_t index, struct sl_fact *f)
     if (before != f)
         sl_pool_unref(g->pool, before);
     watch_fresh_word(g, index);
+    return true;
 }
 
 /* A fact whose signature is good, with a reference that is ours. */
 static bool merge(struct sl_gossip *g, struct sl_fact *f)
 {
     uint32_t index = f->identity;
-    struct sl_fact *held = is_used(g, index) ? fact_of(g, member_at(g, index), (enum sl_kind)f->kind) : NULL;
+    struct sl_fact *held = is_used(g, index) ? fact_of_any(g, member_at(g, index), f->kind) : NULL;
     if (held && sl_version_cmp(held->version, f->version) == 0) {
         table_conflict(g, sl_fact_origin(f));
         if (sl_fact_cmp(f, held) < 0) {
@@ -423,9 +524,10 @@ static bool merge(struct sl_gossip *g, struct sl_fact *f)
         sl_pool_unref(g->pool, f);
         return false;
     }
+    if (!install(g, index, f))
+        return false;
     g->stats.facts_new++;
     g->changed_at = g->now;
-    install(g, index, f);
     return true;
 }
 
@@ -464,7 +566,8 @@ bool table_merge(struct sl_gossip *g, struct sl_span bytes, uint32_t from)
     index = f->identity;
     if (!merge(g, f))
         return false;
-    spread_news(g, index, (enum sl_kind)h.kind, spread_delay(g, f), from);
+    if (h.kind != SL_SIGHTINGS || from == NONE || may_pass_sightings(g, member_at(g, index)))
+        spread_news(g, index, h.kind, spread_delay(g, f), from);
     return true;
 }
 

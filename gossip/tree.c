@@ -26,8 +26,9 @@ void tree_join(struct sl_gossip *g, uint32_t index)
     if (m->in_tree)
         return;
     m->in_tree = true;
-    for (uint8_t kind = 1; kind <= SL_KINDS; kind++)
-        tree_fact(g, m, fact_of(g, m, (enum sl_kind)kind), 1);
+    uint32_t at = 0;
+    for (struct sl_fact *f; (f = fact_next(g, m, &at)) != NULL;)
+        tree_fact(g, m, f, 1);
 }
 
 /* Who left is no longer part of what nodes compare: the forgetting that follows happens at slightly
@@ -35,7 +36,8 @@ void tree_join(struct sl_gossip *g, uint32_t index)
 void tree_part(struct sl_gossip *g, uint32_t index)
 {
     struct member *m = member_at(g, index);
-    for (uint8_t kind = 1; kind <= SL_KINDS; kind++)
-        tree_fact(g, m, fact_of(g, m, (enum sl_kind)kind), -1);
+    uint32_t at = 0;
+    for (struct sl_fact *f; (f = fact_next(g, m, &at)) != NULL;)
+        tree_fact(g, m, f, -1);
     m->in_tree = false;
 }

@@ -12,6 +12,7 @@
 struct count {
     size_t standing;         /* accusers that count */
     size_t refused;          /* those of them to whom the kernel there said no */
+    size_t undenied;         /* those of them whom the accused does not deny */
     size_t watchers;         /* live ones */
     struct sl_version seen;  /* highest of the standing */
     sl_usec recheck;         /* an accuser's word will count then */
@@ -25,19 +26,29 @@ static struct accused *case_of(const struct sl_gossip *g, uint32_t index)
     return c == NONE ? NULL : &g->cases[c];
 }
 
-static uint64_t answered_by(const struct sl_gossip *g, const struct member *m)
+/* What a member says to its accusers, in its present epoch. */
+static struct sl_vitals answer_of(const struct sl_gossip *g, const struct member *m)
 {
     struct sl_vitals vitals;
     const struct sl_fact *f = fact_of(g, m, SL_VITALS);
     if (!f || f->version.epoch != newest(g, m).epoch || !sl_vitals_read(sl_fact_body(f), &vitals))
-        return 0;
-    return vitals.answered;
+        return (struct sl_vitals){0};
+    return vitals;
+}
+
+static bool denies(const struct sl_vitals *v, const struct sl_id *id)
+{
+    for (size_t at = 0; at < v->deny.len; at += SL_ID_LEN) {
+        if (memcmp(v->deny.p + at, id->b, SL_ID_LEN) == 0)
+            return true;
+    }
+    return false;
 }
 
 static struct count count_standing(const struct sl_gossip *g, const struct accused *a)
 {
     const struct member *m = member_at(g, a->member);
-    uint64_t answered = answered_by(g, m);
+    struct sl_vitals answer = answer_of(g, m);
     struct sl_version held = newest(g, m);
     uint32_t ask[ACCUSERS_MAX];
     struct sl_version seen[ACCUSERS_MAX];
@@ -49,7 +60,7 @@ static struct count count_standing(const struct sl_gossip *g, const struct accus
         const struct accusation *x = &a->list[i];
         const struct member *accuser = member_at(g, x->accuser);
         /* One version behind its epoch, answered, or never signed as far as we know: it does not stand. */
-        if (x->seen.epoch != held.epoch || x->seen.seq <= answered || sl_version_cmp(x->seen, held) > 0)
+        if (x->seen.epoch != held.epoch || x->seen.seq <= answer.answered || sl_version_cmp(x->seen, held) > 0)
             continue;
         if (!is_live(accuser))
             continue;
@@ -67,6 +78,7 @@ static struct count count_standing(const struct sl_gossip *g, const struct accus
             continue;
         c.standing++;
         c.refused += how[i] == SL_REFUSED;
+        c.undenied += !denies(&answer, id_at(g, ask[i]));
         if (sl_version_cmp(seen[i], c.seen) > 0)
             c.seen = seen[i];
     }
@@ -111,6 +123,21 @@ static bool held_for(sl_usec since, sl_usec span, sl_usec now, sl_usec *recheck)
     return false;
 }
 
+static struct flap *flap_of(struct sl_gossip *g, uint32_t index)
+{
+    for (size_t i = 0; i < g->n_flaps; i++) {
+        if (g->flaps[i].member == index)
+            return &g->flaps[i];
+    }
+    return NULL;
+}
+
+static bool is_flapping(struct sl_gossip *g, uint32_t index)
+{
+    const struct flap *f = flap_of(g, index);
+    return f && f->until != SL_NEVER && g->now < f->until;
+}
+
 void verdict_judge(struct sl_gossip *g, uint32_t index)
 {
     struct member *m = member_at(g, index);
@@ -129,7 +156,7 @@ void verdict_judge(struct sl_gossip *g, uint32_t index)
     }
     sl_usec recheck = c.recheck;
     keep_since(&a->half_since, c.standing > 0 && 2 * c.standing >= c.watchers, g->now);
-    keep_since(&a->eighth_since, c.standing >= eighth_of(c.watchers), g->now);
+    keep_since(&a->eighth_since, c.undenied >= eighth_of(c.watchers), g->now);
     bool down = c.standing > 0 && (is_superseded(g, index) || 4 * c.standing >= 3 * c.watchers);
     down |= held_for(a->half_since, SL_HALF_HOLD, g->now, &recheck);
     down |= held_for(a->eighth_since, SL_SUSPECT_HOLD, g->now, &recheck);
@@ -151,7 +178,47 @@ void verdict_judge(struct sl_gossip *g, uint32_t index)
     }
     if (!down)
         a->recheck = recheck;
-    table_set_status(g, index, down ? SL_DOWN : c.standing > 0 ? SL_SUSPECT : SL_ALIVE);
+    bool doubtful = c.standing > 0 || is_flapping(g, index);
+    table_set_status(g, index, down ? SL_DOWN : doubtful ? SL_SUSPECT : SL_ALIVE);
+}
+
+/* ---- flapping --------------------------------------------------------------------------- */
+
+/* Each answer clears everything, so a node that hears one message in five comes and goes. Who has come back twice
+ * within two minutes stays suspect for a while, offered last; its answers are never delayed, or one accuser could
+ * kill. */
+void verdict_returned(struct sl_gossip *g, uint32_t index)
+{
+    struct flap *f = flap_of(g, index);
+    if (!f && g->n_flaps < SL_FLAPS_MAX)
+        *(f = &g->flaps[g->n_flaps++]) = (struct flap){.member = NONE};
+    if (!f) { /* the one that has been quiet for longest makes room */
+        f = &g->flaps[0];
+        for (size_t i = 1; i < g->n_flaps; i++)
+            f = g->flaps[i].last < f->last ? &g->flaps[i] : f;
+    }
+    if (f->member != index || g->now - f->last >= SL_FLAP_WINDOW)
+        *f = (struct flap){.member = index, .until = SL_NEVER};
+    f->last = g->now;
+    sl_usec hold = SL_FLAP_HOLD << (f->returns < 6 ? f->returns : 6);
+    if (f->returns++ > 0)
+        f->until = g->now + sl_earlier(hold / 2, SL_FLAP_HOLD_MAX);
+}
+
+static void flaps_tick(struct sl_gossip *g)
+{
+    for (size_t i = 0; i < g->n_flaps; i++) {
+        uint32_t index = g->flaps[i].member;
+        if (g->now < g->flaps[i].until)
+            continue;
+        g->flaps[i].until = SL_NEVER;
+        if (!is_used(g, index) || member_at(g, index)->status != SL_SUSPECT)
+            continue;
+        if (case_of(g, index))
+            verdict_judge(g, index);
+        else
+            table_set_status(g, index, SL_ALIVE);
+    }
 }
 
 void verdict_reopen(struct sl_gossip *g)
@@ -168,6 +235,7 @@ void verdict_tick(struct sl_gossip *g)
         if (all || g->now >= g->cases[i].recheck)
             verdict_judge(g, g->cases[i].member);
     }
+    flaps_tick(g);
 }
 
 sl_usec verdict_deadline(const struct sl_gossip *g)
@@ -175,6 +243,8 @@ sl_usec verdict_deadline(const struct sl_gossip *g)
     sl_usec t = g->judge_all_at;
     for (size_t i = 0; i < g->n_cases; i++)
         t = sl_earlier(t, g->cases[i].recheck);
+    for (size_t i = 0; i < g->n_flaps; i++)
+        t = sl_earlier(t, g->flaps[i].until);
     return t;
 }
 
@@ -196,6 +266,17 @@ struct sl_version verdict_against(const struct sl_gossip *g, uint32_t index, siz
         c = count_standing(g, a);
     *ret_n = c.standing;
     return c.seen;
+}
+
+size_t verdict_accusers(const struct sl_gossip *g, uint32_t index, uint64_t answered, uint32_t *ret, size_t max)
+{
+    const struct accused *a = case_of(g, index);
+    size_t n = 0;
+    for (size_t i = 0; a && i < a->n && n < max; i++) {
+        if (a->list[i].seen.epoch == newest(g, member_at(g, index)).epoch && a->list[i].seen.seq > answered)
+            ret[n++] = a->list[i].accuser;
+    }
+    return n;
 }
 
 size_t verdict_threshold(const struct sl_gossip *g, uint32_t index)
@@ -354,8 +435,11 @@ void verdict_new_member(struct sl_gossip *g, uint32_t index)
 void verdict_forget(struct sl_gossip *g, uint32_t index)
 {
     struct accused *a = case_of(g, index);
+    struct flap *flap = flap_of(g, index);
     if (a)
         case_close(g, a);
+    if (flap)
+        *flap = g->flaps[--g->n_flaps];
     const struct sl_fact *f = fact_of(g, member_at(g, index), SL_SIGHTINGS);
     if (f)
         verdict_sightings(g, index, f, NULL);
