@@ -297,6 +297,10 @@ void sl_gossip_leave(struct sl_gossip *g, sl_usec now)
     self_vitals_soon(g, g->now, true);
     self_tick(g);
     g->spread_due = g->now; /* no company to wait for */
+    for (uint32_t i = 0; i < g->n_conns; i++) {
+        if (g->conns[i].link && g->conns[i].stage == STAGE_PROVEN)
+            spread_push(g, g->self, SL_VITALS, i);
+    }
     for (size_t i = 0; i < g->n_waiting; i++)
         g->waiting[i].due = g->now;
     spread_tick(g);

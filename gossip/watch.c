@@ -80,17 +80,17 @@ static sl_usec apart(sl_usec a, sl_usec b, sl_usec shift)
     return d < shift - d ? d : shift - d;
 }
 
-/* When to beat `e` next, about a shift from now: of a few times drawn at random the one farthest from when our
+/* When to beat `e` next, between `low` and `high` from now: of a few times drawn at random the one farthest from when our
  * other edges are due. Left to chance alone a node is looked at like a bus stop, once a second on average and
  * now and then not for five; each node filling the gaps among its own exchanges evens that out. */
-static sl_usec next_slot(struct sl_gossip *g, const struct edge *e)
+static sl_usec pick_slot(struct sl_gossip *g, const struct edge *e, sl_usec low, sl_usec high, sl_usec shift)
 {
-    sl_usec shift = shift_of(g), best = 0, best_gap = -1;
+    sl_usec best = 0, best_gap = -1;
     for (int i = 0; i < SL_SLOT_DRAWS; i++) {
-        sl_usec t = g->now + sl_rand_span(&g->rand, shift - shift / 4, shift + shift / 4), gap = shift;
+        sl_usec t = g->now + sl_rand_span(&g->rand, low, high), gap = shift;
         for (size_t k = 0; k < g->n_edges; k++) {
             const struct edge *other = &g->edges[k];
-            if (other == e || other->conn == NONE || other->next_beat == SL_NEVER)
+            if (other == e || other->conn == NONE || !other->promised)
                 continue;
             sl_usec due = other->next_beat - (initiates(g, other) ? 0 : SL_PROMISE_GRACE);
             gap = sl_earlier(gap, apart(t, due, shift));
@@ -101,6 +101,23 @@ static sl_usec next_slot(struct sl_gossip *g, const struct edge *e)
         }
     }
     return best;
+}
+
+/* About a shift from now. */
+static sl_usec next_slot(struct sl_gossip *g, const struct edge *e)
+{
+    sl_usec shift = shift_of(g);
+    return pick_slot(g, e, shift - shift / 4, shift + shift / 4, shift);
+}
+
+/* Somewhere in the first shift. Of the one to come: the neighbours that are not connected yet soon will be. */
+static sl_usec first_slot(struct sl_gossip *g, const struct edge *e)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < g->n_edges; i++)
+        n += g->edges[i].conn != NONE || (g->edges[i].wanted && is_live(member_at(g, g->edges[i].member)));
+    sl_usec shift = sl_earlier(SL_SEC(n ? n : 1), SL_SHIFT_MAX);
+    return pick_slot(g, e, 0, shift, shift);
 }
 
 static sl_usec timeout_of(const struct sl_gossip *g, const struct edge *e)
@@ -234,7 +251,7 @@ static void edge_failed(struct sl_gossip *g, struct edge *e)
     }
 }
 
-static void beat(struct sl_gossip *g, struct edge *e, sl_usec promise, unsigned repeats);
+static void beat(struct sl_gossip *g, struct edge *e, unsigned repeats);
 
 /* An echo or its acknowledgement: both directions work. */
 static void edge_good(struct sl_gossip *g, struct edge *e)
@@ -290,8 +307,23 @@ static void pack_common(struct sl_gossip *g, struct sl_pack *w, const struct edg
     sl_pack_uint(w, against.seq);
 }
 
-/* Send a beat; promise > 0 says when the next scheduled one comes. */
-static void beat(struct sl_gossip *g, struct edge *e, sl_usec promise, unsigned repeats)
+/* When our next scheduled beat comes, in ms; 0 when it is the other end that beats. */
+static uint64_t promise_of(const struct sl_gossip *g, const struct edge *e)
+{
+    if (!initiates(g, e) || e->next_beat <= g->now)
+        return 0;
+    return (uint64_t)((e->next_beat - g->now + 999) / 1000);
+}
+
+static void take_promise(struct sl_gossip *g, struct edge *e, uint64_t ms)
+{
+    if (ms == 0)
+        return;
+    e->next_beat = g->now + SL_MS(ms) + SL_PROMISE_GRACE;
+    e->promised = true;
+}
+
+static void beat(struct sl_gossip *g, struct edge *e, unsigned repeats)
 {
     uint8_t out[64];
     struct sl_pack w;
@@ -300,7 +332,7 @@ static void beat(struct sl_gossip *g, struct edge *e, sl_usec promise, unsigned 
     sl_pack_array(&w, 6);
     sl_pack_uint(&w, MSG_BEAT);
     sl_pack_uint(&w, seq);
-    sl_pack_uint(&w, (uint64_t)(promise / 1000));
+    sl_pack_uint(&w, promise_of(g, e));
     pack_common(g, &w, e);
     out_send(g, &g->conns[e->conn], out, w.len);
     if (e->first_seq == 0) {
@@ -313,11 +345,11 @@ static void beat(struct sl_gossip *g, struct edge *e, sl_usec promise, unsigned 
     g->stats.beats++;
 }
 
-/* An extra beat: repeats as usual, promises nothing. */
+/* An extra beat: repeats as usual, moves no schedule. */
 static void beat_now(struct sl_gossip *g, struct edge *e)
 {
     if (e->conn != NONE && e->first_seq == 0)
-        beat(g, e, 0, edge_fails(e) ? 0 : repeats_of(g));
+        beat(g, e, edge_fails(e) ? 0 : repeats_of(g));
 }
 
 static void beat_scheduled(struct sl_gossip *g, struct edge *e)
@@ -330,7 +362,7 @@ static void beat_scheduled(struct sl_gossip *g, struct edge *e)
     }
     e->next_beat = next;
     if (e->first_seq == 0)
-        beat(g, e, next - g->now, edge_fails(e) ? 0 : repeats_of(g));
+        beat(g, e, edge_fails(e) ? 0 : repeats_of(g));
 }
 
 /* The path's round trip, not the peer's pauses: a faster answer counts at once, a slower one lifts the
@@ -372,31 +404,33 @@ void watch_beat(struct sl_gossip *g, struct conn *c, struct sl_read *r)
     }
     if (!e || !read_common(g, r, e))
         return;
-    if (promise_ms > 0)
-        e->next_beat = g->now + SL_MS(promise_ms) + SL_PROMISE_GRACE;
+    take_promise(g, e, promise_ms);
     uint8_t out[64];
     struct sl_pack w;
     e->echo_seq = next_seq(g);
     e->ack_until = g->now + timeout_of(g, e);
     sl_pack_init(&w, out, sizeof out);
-    sl_pack_array(&w, 6);
+    sl_pack_array(&w, 7);
     sl_pack_uint(&w, MSG_ECHO);
     sl_pack_uint(&w, seq);
     sl_pack_uint(&w, e->echo_seq);
+    sl_pack_uint(&w, promise_of(g, e));
     pack_common(g, &w, e);
     out_send(g, c, out, w.len);
 }
 
 void watch_echo(struct sl_gossip *g, struct conn *c, struct sl_read *r)
 {
-    uint64_t of, seq;
+    uint64_t of, seq, promise_ms;
     struct edge *e = edge_on(g, c);
-    if (!sl_read_uint(r, UINT32_MAX, &of) || !sl_read_uint(r, UINT32_MAX, &seq)) {
+    if (!sl_read_uint(r, UINT32_MAX, &of) || !sl_read_uint(r, UINT32_MAX, &seq) ||
+        !sl_read_uint(r, 60000, &promise_ms)) {
         g->stats.refused_frame++;
         return;
     }
     if (!e || !read_common(g, r, e))
         return;
+    take_promise(g, e, promise_ms);
     uint8_t out[16];
     struct sl_pack w;
     sl_pack_init(&w, out, sizeof out);
@@ -438,12 +472,12 @@ void edge_up(struct sl_gossip *g, struct edge *e, uint32_t conn)
     e->echo_seq = 0;
     if (e->next_try != SL_NEVER && !edge_fails(e))
         e->next_try = SL_NEVER;
-    /* The dialler proves the edge at once; the schedule starts at a random point of a shift. */
-    e->next_beat = g->now + (initiates(g, e) ? sl_rand_span(&g->rand, 0, shift_of(g))
-                                            : SL_SHIFT_MAX + SL_PROMISE_GRACE);
+    /* The dialler proves the edge at once; the schedule starts somewhere in a shift. */
+    e->next_beat = initiates(g, e) ? first_slot(g, e) : g->now + SL_SHIFT_MAX + SL_PROMISE_GRACE;
+    e->promised = initiates(g, e);
     e->compare_at = g->now + sl_rand_span(&g->rand, SL_SETTLE, 2 * SL_SETTLE);
     if (c->ours || edge_fails(e))
-        beat(g, e, 0, repeats_of(g));
+        beat(g, e, repeats_of(g));
 }
 
 /* The connection of a neighbour ended, and we did not end it. Is its process dead? The kernel there knows. */
@@ -587,7 +621,7 @@ static void edge_tick(struct sl_gossip *g, struct edge *e)
     if (e->first_seq && g->now >= e->await_until) {
         if (e->repeats > 0 && e->conn != NONE) {
             g->stats.beat_timeouts++;
-            beat(g, e, 0, e->repeats - 1);
+            beat(g, e, e->repeats - 1);
         } else {
             edge_failed(g, e);
         }
@@ -595,7 +629,7 @@ static void edge_tick(struct sl_gossip *g, struct edge *e)
     if (e->echo_seq && g->now >= e->ack_until) { /* they hear us no longer? that is the first of two tries */
         e->echo_seq = 0;
         if (e->conn != NONE && e->first_seq == 0)
-            beat(g, e, 0, repeats_of(g) - 1);
+            beat(g, e, repeats_of(g) - 1);
     }
     if (e->conn != NONE && g->now >= e->next_beat)
         beat_scheduled(g, e);
