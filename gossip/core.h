@@ -31,8 +31,8 @@
 /* Messages on a proven link: [type, ...]. */
 enum message {
     MSG_BEAT = 1,  /* seq, next scheduled beat in ms, root, against-epoch, against-seq */
-    MSG_ECHO = 2,  /* seq of the beat, seq, next in ms, root, against-epoch, against-seq */
-    MSG_ACK = 3,   /* seq of the echo */
+    MSG_ECHO = 2,  /* seq of the beat, seq, next in ms, free slots, root, against-epoch, against-seq */
+    MSG_ACK = 3,   /* seq of the echo, next in ms */
     MSG_FACTS = 4, /* fact, fact, ... */
     MSG_TREE = 5,  /* depth, prefix, root, 16 sums */
     MSG_LIST = 6,  /* depth, prefix, entries: id 16 | kind 1 | epoch 8 | seq 8 | hash 8 */
@@ -114,6 +114,7 @@ struct edge {
     unsigned repeats;   /* left */
     uint32_t echo_seq;  /* our echo waits for its acknowledgement; 0 = no */
     sl_usec ack_until;
+    uint32_t scheduled_seq; /* of the last scheduled beat, until its echo is here; 0 = no */
     bool promised;      /* next_beat is known, to the one that beats or by its promise */
     sl_usec next_beat;  /* the scheduled one, or when the peer's promise is broken */
     sl_usec compare_at; /* compare roots once more, when what the new edge brought has settled; SL_NEVER */

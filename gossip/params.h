@@ -18,7 +18,8 @@
 
 /* "Watching in shifts" */
 #define SL_SHIFT_MAX SL_SEC(16)
-#define SL_SLOT_DRAWS 16         /* times to choose the next beat from */
+#define SL_SLOTS 16              /* times to choose the next beat from, in half a shift around the regular one */
+#define SL_SLOTS_ALL ((UINT64_C(1) << SL_SLOTS) - 1)
 #define SL_BEAT_TIMEOUT SL_MS(550)       /* a freeze of 2 s must end before two rounds of two do */
 #define SL_BEAT_TIMEOUT_SMALL SL_MS(750) /* below SL_EDGES_SMALL edges */
 #define SL_EDGES_SMALL 8

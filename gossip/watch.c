@@ -80,21 +80,50 @@ static sl_usec apart(sl_usec a, sl_usec b, sl_usec shift)
     return d < shift - d ? d : shift - d;
 }
 
-/* When to beat `e` next, between `low` and `high` from now: of a few times drawn at random the one farthest from when our
- * other edges are due. Left to chance alone a node is looked at like a bus stop, once a second on average and
- * now and then not for five; each node filling the gaps among its own exchanges evens that out. */
-static sl_usec pick_slot(struct sl_gossip *g, const struct edge *e, sl_usec low, sl_usec high, sl_usec shift)
+/* How far `t` is from when our other edges are due. */
+static sl_usec gap_at(const struct sl_gossip *g, const struct edge *e, sl_usec t, sl_usec shift)
 {
-    sl_usec best = 0, best_gap = -1;
-    for (int i = 0; i < SL_SLOT_DRAWS; i++) {
-        sl_usec t = g->now + sl_rand_span(&g->rand, low, high), gap = shift;
-        for (size_t k = 0; k < g->n_edges; k++) {
-            const struct edge *other = &g->edges[k];
-            if (other == e || other->conn == NONE || !other->promised)
-                continue;
-            sl_usec due = other->next_beat - (initiates(g, other) ? 0 : SL_PROMISE_GRACE);
-            gap = sl_earlier(gap, apart(t, due, shift));
-        }
+    sl_usec gap = shift;
+    for (size_t k = 0; k < g->n_edges; k++) {
+        const struct edge *other = &g->edges[k];
+        if (other == e || other->conn == NONE || !other->promised)
+            continue;
+        sl_usec due = other->next_beat - (initiates(g, other) ? 0 : SL_PROMISE_GRACE);
+        gap = sl_earlier(gap, apart(t, due, shift));
+    }
+    return gap;
+}
+
+/* The next beat of an edge comes about a shift from now, in one of SL_SLOTS slots. Left to chance alone a node is
+ * looked at like a bus stop, once a second on average and now and then not for five. So the end that echoes says
+ * which slots fill gaps among its exchanges, as bits, and the end that beats takes of these the one that is farthest
+ * from its own. */
+static sl_usec slot_start(sl_usec shift, unsigned slot)
+{
+    return shift - shift / 4 + shift / 2 / SL_SLOTS * slot;
+}
+
+static uint64_t free_slots(const struct sl_gossip *g, const struct edge *e)
+{
+    sl_usec shift = shift_of(g), gap[SL_SLOTS], most = 0;
+    uint64_t bits = 0;
+    for (unsigned i = 0; i < SL_SLOTS; i++) {
+        gap[i] = gap_at(g, e, g->now + slot_start(shift, i) + shift / 4 / SL_SLOTS, shift);
+        most = gap[i] > most ? gap[i] : most;
+    }
+    for (unsigned i = 0; i < SL_SLOTS; i++)
+        bits |= (uint64_t)(gap[i] >= most / 4 * 3) << i;
+    return bits;
+}
+
+static sl_usec next_slot(struct sl_gossip *g, const struct edge *e, uint64_t bits)
+{
+    sl_usec shift = shift_of(g), best = 0, best_gap = -1;
+    for (unsigned i = 0; i < SL_SLOTS; i++) {
+        if (!(bits >> i & 1))
+            continue;
+        sl_usec t = g->now + slot_start(shift, i) + sl_rand_span(&g->rand, 0, shift / 2 / SL_SLOTS);
+        sl_usec gap = gap_at(g, e, t, shift);
         if (gap > best_gap) {
             best_gap = gap;
             best = t;
@@ -103,21 +132,21 @@ static sl_usec pick_slot(struct sl_gossip *g, const struct edge *e, sl_usec low,
     return best;
 }
 
-/* About a shift from now. */
-static sl_usec next_slot(struct sl_gossip *g, const struct edge *e)
-{
-    sl_usec shift = shift_of(g);
-    return pick_slot(g, e, shift - shift / 4, shift + shift / 4, shift);
-}
-
 /* Somewhere in the first shift. Of the one to come: the neighbours that are not connected yet soon will be. */
 static sl_usec first_slot(struct sl_gossip *g, const struct edge *e)
 {
     size_t n = 0;
     for (size_t i = 0; i < g->n_edges; i++)
         n += g->edges[i].conn != NONE || (g->edges[i].wanted && is_live(member_at(g, g->edges[i].member)));
-    sl_usec shift = sl_earlier(SL_SEC(n ? n : 1), SL_SHIFT_MAX);
-    return pick_slot(g, e, 0, shift, shift);
+    sl_usec shift = sl_earlier(SL_SEC(n ? n : 1), SL_SHIFT_MAX), best = 0, best_gap = -1;
+    for (unsigned i = 0; i < SL_SLOTS; i++) {
+        sl_usec t = g->now + sl_rand_span(&g->rand, 0, shift), gap = gap_at(g, e, t, shift);
+        if (gap > best_gap) {
+            best_gap = gap;
+            best = t;
+        }
+    }
+    return best;
 }
 
 static sl_usec timeout_of(const struct sl_gossip *g, const struct edge *e)
@@ -354,15 +383,28 @@ static void beat_now(struct sl_gossip *g, struct edge *e)
 
 static void beat_scheduled(struct sl_gossip *g, struct edge *e)
 {
-    sl_usec next = next_slot(g, e);
+    sl_usec next = next_slot(g, e, SL_SLOTS_ALL);
     if (!initiates(g, e)) { /* the peer broke its promise: look for ourselves, and again after a shift */
         e->next_beat = next + SL_PROMISE_GRACE;
         beat_now(g, e);
         return;
     }
     e->next_beat = next;
-    if (e->first_seq == 0)
-        beat(g, e, edge_fails(e) ? 0 : repeats_of(g));
+    e->scheduled_seq = 0;
+    if (e->first_seq != 0)
+        return;
+    beat(g, e, edge_fails(e) ? 0 : repeats_of(g));
+    e->scheduled_seq = e->first_seq;
+}
+
+/* The echo of a scheduled beat says when the next one suits the other end. Of any other it changes nothing. */
+static void settle_slot(struct sl_gossip *g, struct edge *e, uint32_t of, uint64_t bits)
+{
+    if (of != e->scheduled_seq || !initiates(g, e))
+        return;
+    e->scheduled_seq = 0;
+    if (bits & SL_SLOTS_ALL)
+        e->next_beat = next_slot(g, e, bits);
 }
 
 /* The path's round trip, not the peer's pauses: a faster answer counts at once, a slower one lifts the
@@ -410,33 +452,36 @@ void watch_beat(struct sl_gossip *g, struct conn *c, struct sl_read *r)
     e->echo_seq = next_seq(g);
     e->ack_until = g->now + timeout_of(g, e);
     sl_pack_init(&w, out, sizeof out);
-    sl_pack_array(&w, 7);
+    sl_pack_array(&w, 8);
     sl_pack_uint(&w, MSG_ECHO);
     sl_pack_uint(&w, seq);
     sl_pack_uint(&w, e->echo_seq);
     sl_pack_uint(&w, promise_of(g, e));
+    sl_pack_uint(&w, initiates(g, e) ? 0 : free_slots(g, e));
     pack_common(g, &w, e);
     out_send(g, c, out, w.len);
 }
 
 void watch_echo(struct sl_gossip *g, struct conn *c, struct sl_read *r)
 {
-    uint64_t of, seq, promise_ms;
+    uint64_t of, seq, promise_ms, bits;
     struct edge *e = edge_on(g, c);
     if (!sl_read_uint(r, UINT32_MAX, &of) || !sl_read_uint(r, UINT32_MAX, &seq) ||
-        !sl_read_uint(r, 60000, &promise_ms)) {
+        !sl_read_uint(r, 60000, &promise_ms) || !sl_read_uint(r, UINT32_MAX, &bits)) {
         g->stats.refused_frame++;
         return;
     }
     if (!e || !read_common(g, r, e))
         return;
     take_promise(g, e, promise_ms);
+    settle_slot(g, e, (uint32_t)of, bits);
     uint8_t out[16];
     struct sl_pack w;
     sl_pack_init(&w, out, sizeof out);
-    sl_pack_array(&w, 2);
+    sl_pack_array(&w, 3);
     sl_pack_uint(&w, MSG_ACK);
     sl_pack_uint(&w, seq);
+    sl_pack_uint(&w, promise_of(g, e));
     out_send(g, c, out, w.len);
     /* Serial numbers: an answer to any of the beats that wait (RFC 1982). */
     if (e->first_seq == 0 || (int32_t)((uint32_t)of - e->first_seq) < 0 ||
@@ -450,14 +495,15 @@ void watch_echo(struct sl_gossip *g, struct conn *c, struct sl_read *r)
 
 void watch_ack(struct sl_gossip *g, struct conn *c, struct sl_read *r)
 {
-    uint64_t seq;
+    uint64_t seq, promise_ms;
     struct edge *e = edge_on(g, c);
-    if (!sl_read_uint(r, UINT32_MAX, &seq)) {
+    if (!sl_read_uint(r, UINT32_MAX, &seq) || !sl_read_uint(r, 60000, &promise_ms)) {
         g->stats.refused_frame++;
         return;
     }
     if (!e || e->echo_seq == 0 || seq != e->echo_seq)
         return;
+    take_promise(g, e, promise_ms);
     e->echo_seq = e->first_seq = 0;
     edge_good(g, e);
 }
