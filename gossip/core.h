@@ -250,6 +250,7 @@ struct sl_gossip {
     struct seed *seeds;
     size_t n_seeds, cap_seeds;
     sl_usec next_meeting, next_review;
+    bool meeting_drawn;
 
     struct accused *cases;
     size_t n_cases, cap_cases;

@@ -7,7 +7,7 @@
 
 void join_init(struct sl_gossip *g)
 {
-    g->next_meeting = g->now + sl_rand_span(&g->rand, SL_MEETING_MIN / 2, SL_MEETING_MIN);
+    g->next_meeting = g->now + SL_MEETING_MIN / 2; /* by then we know how large the flock is, and draw a time */
 }
 
 void join_fini(struct sl_gossip *g)
@@ -161,6 +161,11 @@ static void meet(struct sl_gossip *g)
 {
     sl_usec wait = 2 * SL_SEC(n_alive(g));
     wait = wait < SL_MEETING_MIN ? SL_MEETING_MIN : sl_earlier(wait, SL_MEETING_MAX);
+    if (!g->meeting_drawn) {
+        g->meeting_drawn = true;
+        g->next_meeting = g->now + sl_rand_span(&g->rand, 0, wait);
+        return;
+    }
     g->next_meeting = g->now + sl_rand_span(&g->rand, wait / 2, wait + wait / 2);
     for (int tries = 0; tries < 8; tries++) {
         uint32_t i = (uint32_t)sl_rand_below(&g->rand, g->n_slots);

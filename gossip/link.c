@@ -232,7 +232,7 @@ static void proven(struct sl_gossip *g, struct conn *c, const struct sl_cert *pe
     if (member != NONE && member_at(g, member)->status != SL_LEFT)
         attach(g, c, member);
     else
-        retire(g, c, SL_MEETING_MIN); /* unless its record comes and gives it a place */
+        retire(g, c, SL_GUEST_LINGER); /* unless its record comes and gives it a place */
 }
 
 static void hello_refused(struct sl_gossip *g, struct conn *c, enum sl_reason reason)

@@ -18,7 +18,8 @@
 
 /* "Watching in shifts" */
 #define SL_SHIFT_MAX SL_SEC(16)
-#define SL_SLOTS 16              /* times to choose the next beat from, in half a shift around the regular one */
+#define SL_SHIFT_EDGES 12        /* with more edges a shift is SL_SHIFT_MAX */
+#define SL_SLOTS 32              /* places of the next beat to choose from, in a shift around the present one */
 #define SL_SLOTS_ALL ((UINT64_C(1) << SL_SLOTS) - 1)
 #define SL_BEAT_TIMEOUT SL_MS(550)       /* a freeze of 2 s must end before two rounds of two do */
 #define SL_BEAT_TIMEOUT_SMALL SL_MS(750) /* below SL_EDGES_SMALL edges */
@@ -87,7 +88,8 @@
 #define SL_SEED_BACKOFF SL_SEC(1)
 #define SL_SEED_BACKOFF_MAX SL_SEC(900)
 #define SL_SEED_ALONE_MAX SL_SEC(5) /* while nobody else is known */
-#define SL_MEETING_MIN SL_SEC(10)
+#define SL_GUEST_LINGER SL_SEC(10) /* who has proven itself and shows no record */
+#define SL_MEETING_MIN SL_SEC(100) /* a meeting costs some 4 KB: 40 bytes a second */
 #define SL_MEETING_MAX SL_SEC(900)
 #define SL_LEAVE_ACKS 2
 #define SL_FORGET_LASTING SL_SEC(24 * 3600)

@@ -55,11 +55,12 @@ static size_t n_connected(const struct sl_gossip *g)
     return n;
 }
 
-/* How long until each of my watchers has looked once: a second for each edge, sixteen at most. */
+/* How long until each of my watchers has looked once: a second for each edge. Between nodes with many edges always
+ * the same, or the places in it would drift apart. */
 static sl_usec shift_of(const struct sl_gossip *g)
 {
     size_t n = n_connected(g);
-    return sl_earlier(SL_SEC(n ? n : 1), SL_SHIFT_MAX);
+    return n > SL_SHIFT_EDGES ? SL_SHIFT_MAX : SL_SEC(n ? n : 1);
 }
 
 /* Both ends agree who of them beats on schedule. */
@@ -73,60 +74,70 @@ static bool initiates(const struct sl_gossip *g, const struct edge *e)
     return (sl_siphash(g->config.bundle.flock, pair, sizeof pair) & 1) == first;
 }
 
-/* Distance between two times on a clock face of one shift. */
-static sl_usec apart(sl_usec a, sl_usec b, sl_usec shift)
+/* How far `t` is from when our other edges are due, this shift or any, if all keep their places. */
+static sl_usec gap_at(const struct sl_gossip *g, const struct edge *e, sl_usec t)
 {
-    sl_usec d = (a > b ? a - b : b - a) % shift;
-    return d < shift - d ? d : shift - d;
-}
-
-/* How far `t` is from when our other edges are due. */
-static sl_usec gap_at(const struct sl_gossip *g, const struct edge *e, sl_usec t, sl_usec shift)
-{
-    sl_usec gap = shift;
+    sl_usec shift = shift_of(g), gap = shift;
     for (size_t k = 0; k < g->n_edges; k++) {
         const struct edge *other = &g->edges[k];
         if (other == e || other->conn == NONE || !other->promised)
             continue;
         sl_usec due = other->next_beat - (initiates(g, other) ? 0 : SL_PROMISE_GRACE);
-        gap = sl_earlier(gap, apart(t, due, shift));
+        sl_usec d = (t > due ? t - due : due - t) % shift;
+        gap = sl_earlier(gap, sl_earlier(d, shift - d));
     }
     return gap;
 }
 
-/* The next beat of an edge comes about a shift from now, in one of SL_SLOTS slots. Left to chance alone a node is
- * looked at like a bus stop, once a second on average and now and then not for five. So the end that echoes says
- * which slots fill gaps among its exchanges, as bits, and the end that beats takes of these the one that is farthest
- * from its own. */
-static sl_usec slot_start(sl_usec shift, unsigned slot)
+/* An edge beats once a shift, at a place in it that it keeps while nothing else of either end is near. Left to
+ * chance a node is looked at like a bus stop, once a second on average and now and then not for five. So the end
+ * that echoes says as bits which of SL_SLOTS places around the present one are free on its side, and which are in
+ * gaps that are too long; and the end that beats moves to such a gap, or, where it is too near to another, to a
+ * place that is free on both sides: an edge colouring that mends itself. */
+static sl_usec slot_start(const struct sl_gossip *g, unsigned slot)
 {
-    return shift - shift / 4 + shift / 2 / SL_SLOTS * slot;
+    sl_usec shift = shift_of(g);
+    return g->now + shift / 2 + shift / SL_SLOTS * slot;
 }
 
+
+
+
+#define SLOT_PRESENT (SL_SLOTS / 2) /* a shift from now */
+
+/* Far enough from the others: half of what it would be if all were even. */
+static sl_usec slot_apart(const struct sl_gossip *g)
+{
+    size_t n = n_connected(g);
+    return shift_of(g) / 2 / (sl_usec)(n ? n : 1);
+}
+
+/* Low half: free; high half: in the middle of a gap that is too long. */
 static uint64_t free_slots(const struct sl_gossip *g, const struct edge *e)
 {
-    sl_usec shift = shift_of(g), gap[SL_SLOTS], most = 0;
     uint64_t bits = 0;
+    sl_usec apart = slot_apart(g);
     for (unsigned i = 0; i < SL_SLOTS; i++) {
-        gap[i] = gap_at(g, e, g->now + slot_start(shift, i) + shift / 4 / SL_SLOTS, shift);
-        most = gap[i] > most ? gap[i] : most;
+        sl_usec gap = gap_at(g, e, slot_start(g, i));
+        bits |= (uint64_t)(gap >= apart) << i | (uint64_t)(gap >= apart * 3 / 2) << (SL_SLOTS + i);
     }
-    for (unsigned i = 0; i < SL_SLOTS; i++)
-        bits |= (uint64_t)(gap[i] >= most / 4 * 3) << i;
     return bits;
 }
 
 static sl_usec next_slot(struct sl_gossip *g, const struct edge *e, uint64_t bits)
 {
-    sl_usec shift = shift_of(g), best = 0, best_gap = -1;
+    sl_usec present = slot_start(g, SLOT_PRESENT), best = present, apart = slot_apart(g);
+    sl_usec here = gap_at(g, e, present), best_gap = -1;
+    bool stays = (bits >> SLOT_PRESENT & 1) && here >= apart;
     for (unsigned i = 0; i < SL_SLOTS; i++) {
-        if (!(bits >> i & 1))
+        sl_usec gap = gap_at(g, e, slot_start(g, i));
+        bool hole = bits >> (SL_SLOTS + i) & 1 || (gap >= apart * 3 / 2 && (bits >> i & 1));
+        if (!(bits >> i & 1) || gap < apart || (stays && !hole))
             continue;
-        sl_usec t = g->now + slot_start(shift, i) + sl_rand_span(&g->rand, 0, shift / 2 / SL_SLOTS);
-        sl_usec gap = gap_at(g, e, t, shift);
+        gap += hole ? SL_SHIFT_MAX : 0;
         if (gap > best_gap) {
             best_gap = gap;
-            best = t;
+            best = slot_start(g, i);
         }
     }
     return best;
@@ -140,7 +151,7 @@ static sl_usec first_slot(struct sl_gossip *g, const struct edge *e)
         n += g->edges[i].conn != NONE || (g->edges[i].wanted && is_live(member_at(g, g->edges[i].member)));
     sl_usec shift = sl_earlier(SL_SEC(n ? n : 1), SL_SHIFT_MAX), best = 0, best_gap = -1;
     for (unsigned i = 0; i < SL_SLOTS; i++) {
-        sl_usec t = g->now + sl_rand_span(&g->rand, 0, shift), gap = gap_at(g, e, t, shift);
+        sl_usec t = g->now + sl_rand_span(&g->rand, 0, shift), gap = gap_at(g, e, t);
         if (gap > best_gap) {
             best_gap = gap;
             best = t;
@@ -467,7 +478,7 @@ void watch_echo(struct sl_gossip *g, struct conn *c, struct sl_read *r)
     uint64_t of, seq, promise_ms, bits;
     struct edge *e = edge_on(g, c);
     if (!sl_read_uint(r, UINT32_MAX, &of) || !sl_read_uint(r, UINT32_MAX, &seq) ||
-        !sl_read_uint(r, 60000, &promise_ms) || !sl_read_uint(r, UINT32_MAX, &bits)) {
+        !sl_read_uint(r, 60000, &promise_ms) || !sl_read_uint(r, UINT64_MAX, &bits)) {
         g->stats.refused_frame++;
         return;
     }
