@@ -452,8 +452,6 @@ void verdict_reopen(struct sl_gossip *g);
 void verdict_fini(struct sl_gossip *g);
 void verdict_forget(struct sl_gossip *g, uint32_t index);
 void verdict_judge(struct sl_gossip *g, uint32_t index);
-/* A member is back from down. */
-void verdict_returned(struct sl_gossip *g, uint32_t index);
 /* Who accuses `index` of a version above `answered`; at most `max`. */
 size_t verdict_accusers(const struct sl_gossip *g, uint32_t index, uint64_t answered, uint32_t *ret, size_t max);
 void verdict_shift(struct sl_gossip *g, sl_usec lag);

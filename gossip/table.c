@@ -184,8 +184,6 @@ void table_set_status(struct sl_gossip *g, uint32_t index, enum sl_status status
     m->status = (uint8_t)status;
     m->since = tenth_of(g, g->now) + 1;
     m->returned = before == SL_DOWN && status < SL_DOWN;
-    if (m->returned)
-        verdict_returned(g, index);
     table_mark(g, index, DIRTY_STATUS);
     if (before == SL_LEFT) {
         g->n_ring++;

@@ -132,6 +132,27 @@ static struct flap *flap_of(struct sl_gossip *g, uint32_t index)
     return NULL;
 }
 
+/* Each answer clears everything, so a node that hears one message in five comes and goes. Who has come back twice
+ * within two minutes stays suspect for a while, offered last; its answers are never delayed, or one accuser could
+ * kill. */
+static void has_returned(struct sl_gossip *g, uint32_t index)
+{
+    struct flap *f = flap_of(g, index);
+    if (!f && g->n_flaps < SL_FLAPS_MAX)
+        *(f = &g->flaps[g->n_flaps++]) = (struct flap){.member = NONE};
+    if (!f) { /* the one that has been quiet for longest makes room */
+        f = &g->flaps[0];
+        for (size_t i = 1; i < g->n_flaps; i++)
+            f = g->flaps[i].last < f->last ? &g->flaps[i] : f;
+    }
+    if (f->member != index || g->now - f->last >= SL_FLAP_WINDOW)
+        *f = (struct flap){.member = index, .until = SL_NEVER};
+    f->last = g->now;
+    sl_usec hold = SL_FLAP_HOLD << (f->returns < 6 ? f->returns : 6);
+    if (f->returns++ > 0)
+        f->until = g->now + sl_earlier(hold / 2, SL_FLAP_HOLD_MAX);
+}
+
 static bool is_flapping(struct sl_gossip *g, uint32_t index)
 {
     const struct flap *f = flap_of(g, index);
@@ -178,31 +199,10 @@ void verdict_judge(struct sl_gossip *g, uint32_t index)
     }
     if (!down)
         a->recheck = recheck;
+    if (m->status == SL_DOWN && !down)
+        has_returned(g, index);
     bool doubtful = c.standing > 0 || is_flapping(g, index);
     table_set_status(g, index, down ? SL_DOWN : doubtful ? SL_SUSPECT : SL_ALIVE);
-}
-
-/* ---- flapping --------------------------------------------------------------------------- */
-
-/* Each answer clears everything, so a node that hears one message in five comes and goes. Who has come back twice
- * within two minutes stays suspect for a while, offered last; its answers are never delayed, or one accuser could
- * kill. */
-void verdict_returned(struct sl_gossip *g, uint32_t index)
-{
-    struct flap *f = flap_of(g, index);
-    if (!f && g->n_flaps < SL_FLAPS_MAX)
-        *(f = &g->flaps[g->n_flaps++]) = (struct flap){.member = NONE};
-    if (!f) { /* the one that has been quiet for longest makes room */
-        f = &g->flaps[0];
-        for (size_t i = 1; i < g->n_flaps; i++)
-            f = g->flaps[i].last < f->last ? &g->flaps[i] : f;
-    }
-    if (f->member != index || g->now - f->last >= SL_FLAP_WINDOW)
-        *f = (struct flap){.member = index, .until = SL_NEVER};
-    f->last = g->now;
-    sl_usec hold = SL_FLAP_HOLD << (f->returns < 6 ? f->returns : 6);
-    if (f->returns++ > 0)
-        f->until = g->now + sl_earlier(hold / 2, SL_FLAP_HOLD_MAX);
 }
 
 static void flaps_tick(struct sl_gossip *g)

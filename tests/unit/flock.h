@@ -39,7 +39,7 @@ static inline void flock_make(uint8_t number)
     bundle.door_public[0] = number;
 }
 
-static inline void person_make(struct person *p, uint8_t number)
+static inline void person_make_named(struct person *p, uint8_t number, const char *name)
 {
     struct sl_crypto by = sl_crypto_port(&authority_signer);
     struct sl_cert cert = {.not_after = INT64_C(4102444800)};
@@ -51,12 +51,19 @@ static inline void person_make(struct person *p, uint8_t number)
     memcpy(cert.flock, bundle.flock, SL_FLOCK_LEN);
     memcpy(cert.key, p->signer.public_key, SL_KEY_LEN);
     cert.serial[0] = number;
-    snprintf(cert.name, sizeof cert.name, "n%u", number);
+    snprintf(cert.name, sizeof cert.name, "%s", name);
     p->cert_len = sl_cert_encode(&cert, p->cert, sizeof p->cert);
     size_t len = sl_cert_signed_text(sl_span_of(p->cert, p->cert_len), text, sizeof text);
     by.sign(by.context, p->cert + p->cert_len, text, len);
     p->cert_len += SL_SIG_LEN;
     sl_node_id(&by, cert.key, &p->id);
+}
+
+static inline void person_make(struct person *p, uint8_t number)
+{
+    char name[8];
+    snprintf(name, sizeof name, "n%u", number);
+    person_make_named(p, number, name);
 }
 
 static inline struct sl_addr address_number(uint8_t number)

@@ -1,0 +1,265 @@
+/* test_rules.c: one core and the finer rules: kinds of a later version, denied accusers, flapping, twins, doors
+ * without room, sightings without end. */
+#include <check.h>
+#include <starling.h>
+#include <stdlib.h>
+
+#include "core_help.h"
+
+static struct sl_span looked_for;
+static unsigned found, referrals, busy, conflicts;
+static struct sl_id conflict_id;
+
+static bool holds(struct sl_span in, struct sl_span what)
+{
+    for (size_t at = 0; at + what.len <= in.len; at++) {
+        if (memcmp(in.p + at, what.p, what.len) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void look(const struct sl_out *o)
+{
+    if (o->type != SL_OUT_SEND)
+        return;
+    if (looked_for.len && o->link == 4 && holds(o->bytes, looked_for))
+        found++;
+    if (o->bytes.len > 2 && o->bytes.p[0] == SL_M3 && o->bytes.p[1] == SL_REASON_BUSY)
+        busy++;
+    if (o->bytes.len > 2 && o->bytes.p[0] == 0x92 && o->bytes.p[1] == 9)
+        referrals++;
+}
+
+static void hear(const struct sl_event *e)
+{
+    if (e->type == SL_EV_CONFLICT) {
+        conflicts++;
+        conflict_id = e->id;
+    }
+}
+
+static void begin(void)
+{
+    setup();
+    looked_for = sl_span_of(NULL, 0);
+    found = referrals = busy = conflicts = 0;
+    on_out = look;
+    on_event = hear;
+    answering = true;
+    everybody();
+    for (unsigned p = 1; p < PEERS; p++)
+        link_as(&peers[p], 2 + 2 * p); /* peer 1 has link 4 */
+}
+
+static size_t later_make(unsigned p, uint8_t kind, uint64_t epoch, uint64_t seq, uint8_t *out)
+{
+    return fact_make(&peers[p], (enum sl_kind)kind, epoch, seq, sl_span_of("of a later version", 18), out);
+}
+
+START_TEST(facts_of_a_later_version_are_kept_compared_and_passed_on)
+{
+    uint8_t fact[SL_UNKNOWN_MAX];
+    pass(SL_SEC(2));
+    uint64_t before = root();
+    size_t len = later_make(2, 9, 5, 3, fact);
+    looked_for = sl_span_of(fact, len);
+    give(fact, len);
+    ck_assert_uint_ne(root(), before);
+    ck_assert_uint_eq(version_of(2).seq, 3);
+    pass(SL_SEC(1));
+    ck_assert_uint_ge(found, 1);
+    /* The newer version of a kind takes the older one's place, an older one none. */
+    uint64_t with = root();
+    give(fact, later_make(2, 9, 5, 3, fact));
+    ck_assert_uint_eq(root(), with);
+    /* A newer epoch lets go of it. */
+    give_record(2, 6, 1);
+    give_vitals(2, 6, 2, (struct sl_vitals){0});
+    uint64_t voided = root();
+    give(fact, later_make(2, 9, 5, 9, fact));
+    ck_assert_uint_eq(root(), voided);
+}
+END_TEST
+
+START_TEST(one_origin_has_a_few_later_kinds_and_no_more)
+{
+    uint8_t fact[SL_UNKNOWN_MAX];
+    for (uint8_t kind = 10; kind < 10 + SL_LATER_KINDS_MAX; kind++)
+        give(fact, later_make(2, kind, 5, kind, fact));
+    uint64_t full = root(), refused = stats().refused_quota;
+    give(fact, later_make(2, 200, 5, 200, fact));
+    ck_assert_uint_eq(root(), full);
+    ck_assert_uint_eq(stats().refused_quota, refused + 1);
+    give(fact, later_make(2, 11, 5, 201, fact)); /* one of those it has */
+    ck_assert_uint_ne(root(), full);
+}
+END_TEST
+
+static struct sl_vitals own_vitals(void)
+{
+    struct sl_member_info m;
+    struct sl_vitals v;
+    ck_assert(sl_gossip_find(g, &self.id, &m) && m.vitals && sl_vitals_read(sl_fact_body(m.vitals), &v));
+    return v;
+}
+
+START_TEST(who_accuses_again_and_again_and_is_answered_is_denied)
+{
+    for (unsigned round = 0; round < 4; round++) {
+        uint8_t fact[SL_SIGHTINGS_MAX];
+        struct sl_gossip_info i;
+        sl_gossip_info(g, &i);
+        struct sl_sighting s = {.accused = self.id, .how = SL_SILENT, .seen = i.version};
+        ck_assert_uint_eq(own_vitals().deny.len, round < 3 ? 0 : SL_ID_LEN);
+        give(fact, sighting_make(&peers[1], 5, 3 + round, &s, 1, fact));
+        pass(SL_SEC(70)); /* past the longest wait for an answer */
+        ck_assert_uint_ge(own_vitals().answered, i.version.seq);
+    }
+    struct sl_vitals v = own_vitals();
+    ck_assert_uint_eq(v.deny.len, SL_ID_LEN);
+    ck_assert(memcmp(v.deny.p, peers[1].id.b, SL_ID_LEN) == 0);
+}
+END_TEST
+
+START_TEST(a_denied_accuser_alone_fells_nobody_and_counts_among_many)
+{
+    pass(SL_SEC(4));
+    give_vitals(2, 5, 3, (struct sl_vitals){.deny = sl_span_of(peers[1].id.b, SL_ID_LEN)});
+    give_vitals(3, 5, 3, (struct sl_vitals){0});
+    accuse(1, 4, 2, 3); /* 7 members: one accuser is an eighth */
+    accuse(4, 4, 3, 3);
+    pass(SL_SEC(6));
+    ck_assert_int_eq(status_of(2), SL_SUSPECT);
+    ck_assert_int_eq(status_of(3), SL_DOWN);
+    accuse(0, 4, 2, 3); /* with others it counts: live watchers are 5, half of them for 2 s */
+    accuse(5, 4, 2, 3);
+    pass(SL_SEC(3));
+    ck_assert_int_eq(status_of(2), SL_DOWN);
+}
+END_TEST
+
+/* Down by five of six, and back by its answer. */
+static void fall_and_return(uint64_t seq)
+{
+    for (unsigned by = 0; by < PEERS; by++) {
+        if (by != 2)
+            accuse(by, seq, 2, seq);
+    }
+    ck_assert_int_eq(status_of(2), SL_DOWN);
+    pass(SL_SEC(1));
+    give_vitals(2, 5, seq + 1, (struct sl_vitals){.answered = seq});
+}
+
+START_TEST(who_comes_and_goes_stays_suspect_for_a_while)
+{
+    pass(SL_SEC(4));
+    give_vitals(2, 5, 10, (struct sl_vitals){0});
+    fall_and_return(10);
+    ck_assert_int_eq(status_of(2), SL_ALIVE);
+    pass(SL_SEC(10));
+    fall_and_return(11);
+    ck_assert_int_eq(status_of(2), SL_SUSPECT);
+    pass(SL_MS(1900));
+    ck_assert_int_eq(status_of(2), SL_SUSPECT);
+    pass(SL_MS(200));
+    ck_assert_int_eq(status_of(2), SL_ALIVE);
+    pass(SL_SEC(10));
+    fall_and_return(12);
+    pass(SL_MS(3900)); /* twice as long */
+    ck_assert_int_eq(status_of(2), SL_SUSPECT);
+    pass(SL_MS(200));
+    ck_assert_int_eq(status_of(2), SL_ALIVE);
+}
+END_TEST
+
+START_TEST(two_live_nodes_of_one_name_are_told_of_once)
+{
+    uint8_t record[SL_RECORD_MAX];
+    struct person twin;
+    person_make_named(&twin, 60, "n12"); /* as peer 2 */
+    give(record, record_make(&twin, 60, 5, 1, record));
+    pass(SL_SEC(5));
+    ck_assert_uint_eq(conflicts, 0); /* the other one may be on its way out */
+    pass(SL_SEC(10));
+    ck_assert_uint_eq(conflicts, 1);
+    ck_assert(sl_id_eq(&conflict_id, &twin.id) || sl_id_eq(&conflict_id, &peers[2].id));
+    pass(SL_SEC(60));
+    ck_assert_uint_eq(conflicts, 1);
+}
+END_TEST
+
+START_TEST(a_node_restarted_under_its_name_is_no_twin)
+{
+    uint8_t record[SL_RECORD_MAX];
+    struct person next;
+    person_make_named(&next, 60, "n12");
+    give(record, record_make(&next, 60, 5, 1, record));
+    give_vitals(2, 5, 3, (struct sl_vitals){.state = SL_GONE});
+    pass(SL_SEC(30));
+    ck_assert_uint_eq(conflicts, 0);
+}
+END_TEST
+
+/* Knock as somebody new, on a link of its own. */
+static void knock(uint8_t number, sl_link link)
+{
+    struct person p;
+    person_make(&p, number);
+    link_as(&p, link);
+}
+
+START_TEST(a_door_without_room_names_others)
+{
+    for (unsigned i = 0; i < 60; i++)
+        knock((uint8_t)(100 + i), 100 + 2 * i);
+    ck_assert_uint_gt(referrals, 0); /* more newcomers than find their way in here */
+    for (unsigned i = 60; i < 150; i++)
+        knock((uint8_t)(100 + i), 100 + 2 * i);
+    ck_assert_uint_gt(busy, 0); /* no place at all: told so, with names, and let go */
+    struct sl_gossip_info info;
+    sl_gossip_info(g, &info);
+    ck_assert_uint_le(info.n_links, 150);
+}
+END_TEST
+
+START_TEST(sightings_without_end_are_not_passed_on_without_end)
+{
+    uint8_t fact[SL_SIGHTINGS_MAX];
+    pass(SL_SEC(2));
+    for (unsigned i = 0; i < 100; i++) {
+        struct sl_sighting s = {.accused = peers[3].id, .how = SL_SILENT, .seen = {5, 100 + i}};
+        size_t len = sighting_make(&peers[2], 5, 10 + i, &s, 1, fact);
+        looked_for = sl_span_of(fact, len);
+        give(fact, len);
+        pass(SL_MS(150)); /* within the quota of merging */
+    }
+    ck_assert_uint_eq(version_of(2).seq, 109);
+    ck_assert_uint_ge(found, 30);
+    ck_assert_uint_le(found, 34);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("rules");
+    TCase *t = tcase_create("core");
+    tcase_add_checked_fixture(t, begin, teardown);
+    tcase_set_timeout(t, 60);
+    tcase_add_test(t, facts_of_a_later_version_are_kept_compared_and_passed_on);
+    tcase_add_test(t, one_origin_has_a_few_later_kinds_and_no_more);
+    tcase_add_test(t, who_accuses_again_and_again_and_is_answered_is_denied);
+    tcase_add_test(t, a_denied_accuser_alone_fells_nobody_and_counts_among_many);
+    tcase_add_test(t, who_comes_and_goes_stays_suspect_for_a_while);
+    tcase_add_test(t, two_live_nodes_of_one_name_are_told_of_once);
+    tcase_add_test(t, a_node_restarted_under_its_name_is_no_twin);
+    tcase_add_test(t, a_door_without_room_names_others);
+    tcase_add_test(t, sightings_without_end_are_not_passed_on_without_end);
+    suite_add_tcase(s, t);
+    SRunner *r = srunner_create(s);
+    srunner_set_tap(r, "-");
+    srunner_run_all(r, CK_SILENT);
+    int failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
