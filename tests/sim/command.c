@@ -64,6 +64,23 @@ static bool next_time(struct call *c, sl_usec *ret)
     return true;
 }
 
+/* [of RATE] [salt N]: so many of the pairs, drawn by a hash. True when it was one of these. */
+static bool next_share(struct call *c, struct sim_rule *r, bool *ok)
+{
+    const char *text;
+    if (next_is(c, "of")) {
+        *ok = ((text = next(c)) && sim_parse_rate(text, &r->edges)) || fail(c, "of how many?");
+        return true;
+    }
+    if (next_is(c, "salt")) {
+        r->has_salt = true;
+        *ok = ((text = next(c)) && sim_parse_count(text, UINT32_MAX, &r->salt)) ||
+              fail(c, "salt is a number");
+        return true;
+    }
+    return false;
+}
+
 static bool done(struct call *c)
 {
     return c->n == 0 || fail(c, "'%s' is too much", c->word[0]);
@@ -290,12 +307,10 @@ static bool rule(struct call *c, enum sim_rule_kind kind)
     while (ok && more) {
         if (next_is(c, "oneway"))
             r.one_way = true;
-        else if (next_is(c, "of"))
-            ok = ((text = next(c)) && sim_parse_rate(text, &r.edges)) || fail(c, "of how many?");
         else if (next_is(c, "for"))
             ok = next_time(c, &span);
         else
-            more = false;
+            more = next_share(c, &r, &ok);
     }
     ok = ok && done(c);
     if (!ok || c->dry) {
@@ -339,25 +354,30 @@ static bool heal(struct call *c)
     return true;
 }
 
-/* reset SET SET: their connections end at once */
+static bool is_between(const struct sim_rule *r, size_t from, size_t to)
+{
+    return ((sim_set_has(&r->from, from) && sim_set_has(&r->to, to)) ||
+            (sim_set_has(&r->to, from) && sim_set_has(&r->from, to))) &&
+           sim_is_drawn(r, from, to);
+}
+
+/* reset SET SET [of RATE [salt N]]: their connections end at once */
 static bool reset(struct call *c)
 {
-    struct sim_set a, b;
-    if (!next_set(c, &a))
+    struct sim_rule r = {.edges = 1000000};
+    if (!next_set(c, &r.from))
         return false;
-    if (!next_set(c, &b)) {
-        sim_set_fini(&a);
-        return false;
-    }
-    bool ok = done(c);
-    for (struct sim_conn *k = c->w->net.first; k && ok && !c->dry; k = k->next) {
-        size_t from = k->end[0].node, to = k->end[1].node;
-        if (k->state == SIM_CONN_OPEN && ((sim_set_has(&a, from) && sim_set_has(&b, to)) ||
-                                          (sim_set_has(&b, from) && sim_set_has(&a, to))))
+    bool ok = next_set(c, &r.to);
+    while (ok && next_share(c, &r, &ok))
+        ;
+    ok = ok && done(c);
+    if (ok && !r.has_salt)
+        r.salt = sl_rand_u64(&c->w->fault_rand);
+    for (struct sim_conn *k = c->w->net.first; k && ok && !c->dry; k = k->next)
+        if (k->state == SIM_CONN_OPEN && is_between(&r, k->end[0].node, k->end[1].node))
             sim_conn_reset(c->w, k);
-    }
-    sim_set_fini(&a);
-    sim_set_fini(&b);
+    sim_set_fini(&r.from);
+    sim_set_fini(&r.to);
     return ok;
 }
 
@@ -465,6 +485,9 @@ void sim_task(struct sim_script *s, struct sim_world *w, const struct sim_task *
         else
             sim_start(w, task->node, task->flags);
         return;
+    case SIM_TASK_WAKE:
+        sim_core_wake(w, task->node, task->flags);
+        return;
     case SIM_TASK_KILL:
         sim_kill(w, task->node);
         return;
@@ -483,7 +506,7 @@ void sim_task(struct sim_script *s, struct sim_world *w, const struct sim_task *
     case SIM_TASK_CONVERGED:
         if (!w->measure.awaiting)
             return;
-        if (sim_agree(w, true, why, sizeof why))
+        if (sim_agree(w, why, sizeof why))
             snprintf(why, sizeof why, "nothing is wrong by now");
         sim_violation(w, "no agreement %.1f s after it was awaited: %s",
                       (double)(w->now - w->measure.await_since) / 1e6, why);

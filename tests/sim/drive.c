@@ -8,11 +8,21 @@
 
 #define SPINS_MAX 1000 /* ticks at one instant before we say that the core does not get on */
 
-static const uint8_t hash_key[16] = "starling-sim key";
-
+/* Every message is hashed, for the trace: multiply and fold, for nobody here chooses bytes to
+ * collide. */
 uint64_t sim_bytes_hash(struct sl_span bytes)
 {
-    return sl_siphash(hash_key, bytes.p, bytes.len);
+    const uint64_t odd = 0x9e3779b97f4a7c15;
+    uint64_t h = bytes.len * odd, last = 0;
+    size_t i = 0;
+    for (; i + 8 <= bytes.len; i += 8) {
+        h = (h ^ sl_get64(bytes.p + i)) * odd;
+        h ^= h >> 32;
+    }
+    for (; i < bytes.len; i++)
+        last = last << 8 | bytes.p[i];
+    h = (h ^ last) * odd;
+    return (h ^ h >> 29) * odd;
 }
 
 /* ---- registry ---- */
@@ -79,6 +89,16 @@ static void feed_again(struct sim_node *n)
 
 /* ---- output ---- */
 
+void sim_enter(struct sim_world *w, size_t node)
+{
+    w->pool_account.fail_ppm = w->nodes[node].account.fail_ppm;
+}
+
+void sim_exit(struct sim_world *w)
+{
+    w->pool_account.fail_ppm = 0;
+}
+
 static void act(struct sim_world *w, size_t node, const struct sl_out *out)
 {
     struct sim_node *n = &w->nodes[node];
@@ -105,20 +125,33 @@ static void act(struct sim_world *w, size_t node, const struct sl_out *out)
     }
 }
 
+/* About a member; NULL when nobody in the world has that id. */
+static struct sim_identity *told_of(struct sim_world *w, size_t node, const struct sl_event *e)
+{
+    struct sim_identity *who = sim_identity_of(w, &e->id);
+    if (who)
+        sim_always_event(w, node, who, e->type);
+    else
+        sim_violation(w, "node %zu knows somebody who never was", node);
+    return who;
+}
+
 static void told(struct sim_world *w, size_t node, const struct sl_event *e)
 {
     struct sim_node *n = &w->nodes[node];
+    struct sim_identity *who;
     sim_trace(w, node, 16 + (unsigned)e->type, sl_get64(e->id.b) + (unsigned)e->status);
     switch (e->type) {
     case SL_EV_STATUS:
         if (e->self && e->status == SL_DOWN)
             sim_violation(w, "node %zu holds itself down", node);
-        else if (!e->self)
-            sim_measure_status(w, node, &e->id, e->status);
+        else if (!e->self && (who = told_of(w, node, e)) != NULL)
+            sim_measure_status(w, node, who, e->status);
         break;
     case SL_EV_RECORD:
     case SL_EV_VITALS:
-        sim_measure_fact(w, node, e->fact);
+        if ((who = told_of(w, node, e)) != NULL)
+            sim_measure_fact(w, node, who, e->fact);
         break;
     case SL_EV_CONFLICT:
         w->measure.n_conflicts++;
@@ -133,6 +166,7 @@ static void told(struct sim_world *w, size_t node, const struct sl_event *e)
         }
         break;
     case SL_EV_FORGOTTEN:
+        (void)told_of(w, node, e);
         break;
     }
     if (n->store)
@@ -155,6 +189,19 @@ static void plan_tick(struct sim_world *w, size_t node)
     sim_at(w, at, SIM_TIMER, node, ++n->timer_no, NULL);
 }
 
+static void publish_store(struct sim_world *w, size_t node)
+{
+    struct sim_node *n = &w->nodes[node];
+    struct sl_change change;
+    if (n->store_failed)
+        feed_again(n);
+    n->store_failed |= sl_store_publish(n->store) < 0;
+    if (n->store_failed && n->account.fail_ppm == 0)
+        sim_violation(w, "the registry of node %zu does not take what it is fed", node);
+    while (sl_store_next_change(n->store, &change))
+        sim_trace(w, node, 32 + (unsigned)change.type, sl_get64(change.id.b) + change.status);
+}
+
 void sim_drain(struct sim_world *w, size_t node)
 {
     struct sim_node *n = &w->nodes[node];
@@ -167,17 +214,21 @@ void sim_drain(struct sim_world *w, size_t node)
         told(w, node, &event);
         fed = true;
     }
-    if (n->store && (fed || n->store_failed)) {
-        struct sl_change change;
-        if (n->store_failed)
-            feed_again(n);
-        n->store_failed |= sl_store_publish(n->store) < 0;
-        if (n->store_failed && n->account.fail_ppm == 0)
-            sim_violation(w, "the registry of node %zu does not take what it is fed", node);
-        while (sl_store_next_change(n->store, &change))
-            sim_trace(w, node, 32 + (unsigned)change.type, sl_get64(change.id.b) + change.status);
-    }
+    if (n->store && (fed || n->store_failed))
+        publish_store(w, node);
     plan_tick(w, node);
+}
+
+void sim_drain_restored(struct sim_world *w, size_t node)
+{
+    struct sim_node *n = &w->nodes[node];
+    struct sl_event event;
+    while (sl_gossip_next_event(n->core, &event))
+        if (n->store)
+            feed_store(n, &event);
+    if (n->store)
+        publish_store(w, node);
+    sim_trace(w, node, 13, sl_gossip_n_members(n->core));
 }
 
 /* ---- input ---- */
@@ -247,6 +298,7 @@ static void tick(struct sim_world *w, size_t node)
 static void process(struct sim_world *w, size_t node, struct sim_item *item)
 {
     struct sim_node *n = &w->nodes[node];
+    sim_enter(w, node);
     switch (item->kind) {
     case SIM_ITEM_MESSAGE:
         read_message(w, node, item);
@@ -265,6 +317,7 @@ static void process(struct sim_world *w, size_t node, struct sim_item *item)
     sim_item_free(w, item);
     n->busy_until = w->now + n->cost;
     sim_drain(w, node);
+    sim_exit(w);
 }
 
 static void plan_work(struct sim_world *w, size_t node)
@@ -324,164 +377,4 @@ void sim_timer(struct sim_world *w, size_t node, uint64_t number)
     item->process = n->process;
     n->tick_waits = true;
     sim_input(w, node, item);
-}
-
-/* ---- what a node says of itself ---- */
-
-static size_t sections(struct sim_world *w, size_t node, enum sl_kind kind, uint8_t *out,
-                       size_t cap)
-{
-    struct sim_node *n = &w->nodes[node];
-    size_t n_services =
-        w->settings.services < SL_SERVICES_MAX ? w->settings.services : SL_SERVICES_MAX;
-    struct sl_service *all = sim_zero((n_services + 1) * sizeof *all);
-    const struct sl_service *list[SL_SERVICES_MAX];
-    for (size_t i = 0; i < n_services; i++) {
-        struct sl_service *s = &all[i];
-        snprintf(s->tenant, sizeof s->tenant, "default");
-        snprintf(s->name, sizeof s->name, "service-%zu", (node + i) % (10 + n_services));
-        snprintf(s->version, sizeof s->version, "%llu",
-                 kind == SL_RECORD ? (unsigned long long)n->change : 1);
-        snprintf(s->note, sizeof s->note, "%llu", (unsigned long long)n->change);
-        s->port = (uint16_t)(8000 + i);
-        s->base_weight = 100;
-        s->weight = n->weight;
-        list[i] = s;
-    }
-    size_t len = kind == SL_RECORD ? sl_sections_write_record(list, n_services, out, cap)
-                                   : sl_sections_write_vitals(list, n_services, out, cap);
-    free(all);
-    return len;
-}
-
-static bool publish(struct sim_world *w, size_t node, enum sl_kind kind, bool urgent,
-                    uint64_t *ret_hash)
-{
-    struct sim_node *n = &w->nodes[node];
-    uint8_t *buffer = sim_resize(NULL, SL_RECORD_MAX);
-    size_t cap = kind == SL_RECORD ? SL_RECORD_MAX - SL_CERT_MAX - 512 : SL_VITALS_MAX - 256;
-    struct sl_span s = sl_span_of(buffer, sections(w, node, kind, buffer, cap));
-    sim_trace(w, node, 8 + (unsigned)kind, n->change);
-    *ret_hash = sim_bytes_hash(s);
-    int r = sl_gossip_put(n->core, sim_mono(w, n), kind, s, urgent);
-    if (r < 0 && n->account.fail_ppm == 0)
-        sim_violation(w, "node %zu cannot publish: error %d", node, r);
-    free(buffer);
-    return r == 0;
-}
-
-uint64_t sim_put(struct sim_world *w, size_t node, enum sl_kind kind, bool urgent)
-{
-    struct sim_node *n = &w->nodes[node];
-    uint64_t hash;
-    if (n->life != SIM_RUNNING || n->leaving)
-        return 0;
-    n->change++;
-    if (kind == SL_VITALS)
-        n->weight = (uint16_t)(1 + sl_rand_below(&w->work_rand, 1000));
-    if (publish(w, node, kind, urgent, &hash))
-        sim_measure_change(w, node, kind, hash);
-    sim_drain(w, node);
-    return n->change;
-}
-
-/* ---- a process ---- */
-
-static uint64_t new_epoch(struct sim_world *w, size_t node)
-{
-    struct sim_node *n = &w->nodes[node];
-    int64_t ms = SIM_WALL_S * 1000 + (w->now + n->skew) / 1000;
-    return (uint64_t)ms << 16 | sl_rand_below(&n->rand, 65536);
-}
-
-static void plant_seeds(struct sim_world *w, size_t node, unsigned flags)
-{
-    struct sim_node *n = &w->nodes[node];
-    for (size_t i = 0; i < w->settings.seeds && i < w->n; i++) {
-        struct sl_addr a = sim_address(w, i);
-        sl_gossip_seed(n->core, sim_mono(w, n), &a);
-    }
-    for (size_t i = 0; i < n->n_known && !(flags & SIM_START_BARE); i++)
-        sl_gossip_seed(n->core, sim_mono(w, n), &n->known[i]);
-}
-
-static void forget_versions(struct sim_world *w, size_t node)
-{
-    if (w->pairs)
-        memset(w->pair_identity + node * w->n * 2, 0, w->n * 2 * sizeof *w->pair_identity);
-}
-
-bool sim_core_start(struct sim_world *w, size_t node, unsigned flags)
-{
-    struct sim_node *n = &w->nodes[node];
-    struct sim_identity *self = sim_self(w, node);
-    struct sl_gossip_config config = {
-        .bundle = w->bundle,
-        .cert = sl_span_of(self->cert, self->cert_len),
-        .addr = sim_address(w, node),
-        .host = sim_seed(w->seed, "host", sim_host(w, node)) | 1,
-        .lasting = w->settings.lasting,
-        .seed = sl_rand_u64(&n->rand),
-        .epoch = new_epoch(w, node),
-        .wall_offset_us = SIM_WALL_S * 1000000 + n->skew - n->mono,
-    };
-    for (size_t i = 0; i < sizeof n->c_d; i += 8)
-        sl_put64(n->c_d + i, sl_rand_u64(&n->rand));
-    memcpy(config.c_d, n->c_d, sizeof n->c_d);
-    if (w->settings.zones)
-        snprintf(config.zone, sizeof config.zone, "zone-%zu",
-                 sim_host(w, node) % w->settings.zones);
-    n->crypto = sim_signer_port(&self->signer);
-    n->ports = (struct sl_ports){.alloc = &n->alloc, .crypto = &n->crypto, .log = &w->log};
-    uint64_t hash;
-    if (sl_gossip_new(&config, &n->ports, sim_mono(w, n), &n->core) < 0)
-        return false;
-    if (node < w->settings.stores && sl_store_new(&n->alloc, config.seed, &n->store) < 0)
-        n->store = NULL;
-    n->weight = 100;
-    n->timer_at = SL_NEVER;
-    n->busy_until = w->now;
-    forget_versions(w, node);
-    (void)publish(w, node, SL_RECORD, false, &hash);
-    (void)publish(w, node, SL_VITALS, false, &hash);
-    plant_seeds(w, node, flags);
-    sim_drain(w, node);
-    return true;
-}
-
-/* A sample of the members that a state directory would list, each as likely as the others. */
-static void remember_peers(struct sim_world *w, size_t node)
-{
-    struct sim_node *n = &w->nodes[node];
-    size_t cap = w->settings.known, seen = 0;
-    n->known = sim_resize(n->known, (cap + 1) * sizeof *n->known);
-    n->n_known = 0;
-    struct sl_member_info info;
-    for (size_t i = 0; i < sl_gossip_n_members(n->core); i++) {
-        if (!sl_gossip_member(n->core, i, &info) || info.self || info.record == NULL ||
-            info.record->who == NULL || info.status > SL_SUSPECT)
-            continue;
-        size_t at = seen < cap ? seen : sl_rand_below(&n->rand, seen + 1);
-        seen++;
-        if (at < cap)
-            n->known[at] = info.record->who->addr;
-    }
-    n->n_known = seen < cap ? seen : cap;
-}
-
-void sim_core_stop(struct sim_world *w, size_t node)
-{
-    struct sim_node *n = &w->nodes[node];
-    remember_peers(w, node);
-    while (n->inbox) {
-        struct sim_item *item = n->inbox;
-        n->inbox = item->next;
-        sim_item_free(w, item);
-    }
-    sl_store_free(n->store);
-    sl_gossip_free(n->core);
-    n->store = NULL;
-    n->core = NULL;
-    n->working = n->tick_waits = n->leaving = n->left_known = n->isolated = false;
-    n->timer_no++;
 }

@@ -5,24 +5,37 @@
 
 #include "tests/sim/memory.h"
 
+#define LATER (UINT64_C(1) << 63) /* behind those that come first */
+
 static bool is_before(const struct sim_event *a, const struct sim_event *b)
 {
     return a->at != b->at ? a->at < b->at : a->seq < b->seq;
 }
 
-void sim_heap_push(struct sim_heap *h, struct sim_event e)
+static void push(struct sim_heap *h, struct sim_event e)
 {
     if (h->n == h->cap) {
         h->cap = h->cap ? 2 * h->cap : 1024;
         h->events = sim_resize(h->events, h->cap * sizeof *h->events);
     }
-    e.seq = h->seq++;
     size_t i = h->n++;
     while (i > 0 && is_before(&e, &h->events[(i - 1) / 2])) {
         h->events[i] = h->events[(i - 1) / 2];
         i = (i - 1) / 2;
     }
     h->events[i] = e;
+}
+
+void sim_heap_push(struct sim_heap *h, struct sim_event e)
+{
+    e.seq = h->seq++ | LATER;
+    push(h, e);
+}
+
+void sim_heap_push_first(struct sim_heap *h, struct sim_event e)
+{
+    e.seq = h->first_seq++;
+    push(h, e);
 }
 
 const struct sim_event *sim_heap_first(const struct sim_heap *h)

@@ -55,6 +55,7 @@ void sim_measure_init(struct sim_measure *m, size_t n)
     *m = (struct sim_measure){.n = n, .version = 1, .converged = -1, .settled = -1};
     m->deaths = sim_zero(n * sizeof *m->deaths);
     m->changes = sim_zero(n * sizeof *m->changes);
+    sim_set_init(&m->down, n * n);
 }
 
 static void close_death(struct sim_measure *m, size_t node)
@@ -85,14 +86,21 @@ void sim_measure_fini(struct sim_measure *m)
     }
     free(m->deaths);
     free(m->changes);
-    free(m->parts);
+    sim_set_fini(&m->down);
+    sim_parts_free(m->parts);
+}
+
+/* Somebody published. */
+static void news(struct sim_world *w)
+{
+    w->measure.changed = w->now;
+    w->measure.quiet_judged = false;
 }
 
 void sim_measure_changed(struct sim_world *w)
 {
-    w->measure.changed = w->now;
+    news(w);
     w->measure.version++;
-    w->measure.quiet_judged = false;
 }
 
 void sim_measure_rules_changed(struct sim_world *w)
@@ -193,7 +201,7 @@ void sim_measure_back(struct sim_world *w, size_t node)
 void sim_measure_change(struct sim_world *w, size_t node, enum sl_kind kind, uint64_t hash)
 {
     struct sim_measure *m = &w->measure;
-    sim_measure_changed(w);
+    news(w);
     m->n_changes++;
     if (m->n_open_changes == OPEN_CHANGES_MAX || !sim_is_healthy(w, node))
         return;
@@ -214,21 +222,48 @@ void sim_measure_change(struct sim_world *w, size_t node, enum sl_kind kind, uin
 
 /* ---- what cores tell ---- */
 
-void sim_measure_status(struct sim_world *w, size_t observer, const struct sl_id *id,
+static void wrong(struct sim_world *w, size_t observer, size_t subject)
+{
+    struct sim_measure *m = &w->measure;
+    sim_say(w, "FALSE: node %zu holds node %zu down", observer, subject);
+    if (m->n_false_down++ > 0)
+        return;
+    snprintf(m->first_false_down, sizeof m->first_false_down,
+             "at %.3f s node %zu held node %zu down, and nothing was wrong with either",
+             (double)(w->now - w->zero) / 1e6, observer, subject);
+    if (w->settings.strict)
+        sim_violation(w, "node %zu holds node %zu down, and nothing is wrong with either", observer,
+                      subject);
+}
+
+/* Whom an observer held down it sees again: how long since agreement is awaited, which begins with healing? */
+static void recovered(struct sim_world *w, size_t observer, const struct sim_identity *who,
+                      enum sl_status status)
+{
+    struct sim_measure *m = &w->measure;
+    size_t pair = observer * w->n + who->node;
+    if (who != sim_self(w, who->node))
+        return;
+    if (status == SL_DOWN) {
+        sim_set_add(&m->down, pair);
+    } else if (sim_set_has(&m->down, pair)) {
+        sim_set_drop(&m->down, pair);
+        if (m->awaiting && status != SL_LEFT)
+            sim_hist_add(&m->recover, w->now - m->await_since);
+    }
+}
+
+void sim_measure_status(struct sim_world *w, size_t observer, const struct sim_identity *who,
                         enum sl_status status)
 {
     struct sim_measure *m = &w->measure;
-    struct sim_identity *who = sim_identity_of(w, id);
     m->n_status++;
-    if (who == NULL) {
-        sim_violation(w, "node %zu knows somebody who never was", observer);
-        return;
-    }
     size_t subject = who->node;
     if (w->verbose)
         sim_say(w, "node %zu holds node %zu%s %s", observer, subject,
                 who == sim_self(w, subject) ? "" : " (as it was before)",
                 (const char *[]){"alive", "suspect", "down", "left"}[status]);
+    recovered(w, observer, who, status);
     if (status != SL_DOWN && status != SL_LEFT)
         return;
     struct sim_death *d = m->deaths[subject];
@@ -238,35 +273,15 @@ void sim_measure_status(struct sim_world *w, size_t observer, const struct sl_id
         sim_hist_add(&m->detect, w->now - d->at);
     }
     if (status == SL_DOWN && who == sim_self(w, subject) &&
-        sim_is_wrong_to_fell(w, observer, subject)) {
-        if (m->n_false_down++ == 0)
-            snprintf(m->first_false_down, sizeof m->first_false_down,
-                     "at %.3f s node %zu held node %zu down, and nothing was wrong with either",
-                     (double)(w->now - w->zero) / 1e6, observer, subject);
-        sim_say(w, "FALSE: node %zu holds node %zu down", observer, subject);
-    }
+        sim_is_wrong_to_fell(w, observer, subject))
+        wrong(w, observer, subject);
 }
 
-static void check_version(struct sim_world *w, size_t observer, const struct sl_fact *f)
+void sim_measure_fact(struct sim_world *w, size_t observer, const struct sim_identity *who,
+                      const struct sl_fact *f)
 {
-    struct sim_identity *who = sim_identity_of(w, sl_fact_origin(f));
-    if (w->pairs == NULL || who == NULL || f->kind < SL_RECORD || f->kind > SL_VITALS)
-        return;
-    size_t i = (observer * w->n + who->node) * 2 + f->kind - 1;
-    if (w->pair_identity[i] == who->number + 1 && sl_version_cmp(f->version, w->pairs[i]) < 0)
-        sim_violation(w, "node %zu went back from (%llu, %llu) to (%llu, %llu) of node %u",
-                      observer, (unsigned long long)w->pairs[i].epoch,
-                      (unsigned long long)w->pairs[i].seq, (unsigned long long)f->version.epoch,
-                      (unsigned long long)f->version.seq, who->node);
-    w->pair_identity[i] = who->number + 1;
-    w->pairs[i] = f->version;
-}
-
-void sim_measure_fact(struct sim_world *w, size_t observer, const struct sl_fact *f)
-{
-    check_version(w, observer, f);
-    struct sim_identity *who = sim_identity_of(w, sl_fact_origin(f));
-    if (who == NULL || w->measure.changes[who->node] == NULL)
+    sim_always_fact(w, observer, who, f);
+    if (w->measure.changes[who->node] == NULL)
         return;
     struct sl_record record;
     struct sl_vitals vitals;
@@ -325,7 +340,7 @@ void sim_await(struct sim_world *w)
 void sim_poll(struct sim_world *w)
 {
     struct sim_measure *m = &w->measure;
-    if (m->awaiting && sim_agree(w, false, NULL, 0) && sim_agree(w, true, NULL, 0)) {
+    if (m->awaiting && sim_agree(w, NULL, 0)) {
         m->awaiting = false;
         m->converged = w->now - m->await_since;
         sim_say(w, "all agree after %.3f s", (double)m->converged / 1e6);

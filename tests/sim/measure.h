@@ -8,6 +8,7 @@
 #include "tests/sim/set.h"
 
 struct sim_world;
+struct sim_identity;
 
 /* Log-linear: exact below 512 us, within 0.2 % above; constant memory, however many samples. */
 #define SIM_HIST_FINE 512 /* buckets an octave */
@@ -44,9 +45,28 @@ struct sim_window {
     uint64_t bytes, messages, changes;
 };
 
+/* Who can reach whom (parts.c). */
+struct sim_parts {
+    uint64_t version;
+    size_t n;            /* parts */
+    size_t *of;          /* each node's, SIZE_MAX = it is not healthy */
+    size_t *size;        /* of each part */
+    bool opinions;       /* somebody is neither healthy nor gone: counts say nothing */
+    uint32_t *strangers; /* identities that are nobody healthy: former ones, the dead, the slow */
+    size_t n_strangers;
+};
+
+/* What was wrong when agreement was last looked for (judge.c): most often it still is. */
+enum sim_doubt_kind { SIM_DOUBT_NONE, SIM_DOUBT_ROOTS, SIM_DOUBT_COUNT, SIM_DOUBT_PAIR };
+struct sim_doubt {
+    enum sim_doubt_kind kind;
+    size_t a, b; /* nodes; of a pair, b is an identity */
+};
+
 struct sim_measure {
     size_t n;
-    struct sim_hist detect, spread;
+    struct sim_hist detect, spread, recover;
+    struct sim_set down;         /* observer * n + subject: held down at the moment */
     struct sim_death **deaths;   /* of each node, or NULL */
     struct sim_change **changes; /* of each node, oldest first */
     size_t n_open_changes;
@@ -54,8 +74,9 @@ struct sim_measure {
     uint64_t n_false_down, n_conflicts, n_status;
     char first_false_down[160];
 
-    uint64_t version;               /* rises with each change of the world */
-    struct sim_parts *parts;        /* judge.c: who can reach whom, of one version */
+    uint64_t version;        /* rises when somebody's life or a rule changes */
+    struct sim_parts *parts; /* of one version */
+    struct sim_doubt doubt;
     sl_usec changed, rules_changed; /* when the world last changed what nodes should think */
     bool quiet_judged;              /* since then */
 
@@ -71,16 +92,17 @@ struct sim_measure {
 void sim_measure_init(struct sim_measure *m, size_t n);
 void sim_measure_fini(struct sim_measure *m);
 
-/* Somebody lives or dies, a rule begins or ends, something is published. */
+/* Somebody lives or dies, a rule begins or ends. */
 void sim_measure_changed(struct sim_world *w);
 void sim_measure_rules_changed(struct sim_world *w);
 void sim_measure_death(struct sim_world *w, size_t node);
 void sim_measure_back(struct sim_world *w, size_t node);
 void sim_measure_change(struct sim_world *w, size_t node, enum sl_kind kind, uint64_t hash);
 /* What a core told. */
-void sim_measure_status(struct sim_world *w, size_t observer, const struct sl_id *id,
+void sim_measure_status(struct sim_world *w, size_t observer, const struct sim_identity *who,
                         enum sl_status status);
-void sim_measure_fact(struct sim_world *w, size_t observer, const struct sl_fact *f);
+void sim_measure_fact(struct sim_world *w, size_t observer, const struct sim_identity *who,
+                      const struct sl_fact *f);
 
 void sim_window_open(struct sim_world *w, struct sim_window *win);
 void sim_window_close(struct sim_world *w, struct sim_window *win);
@@ -88,16 +110,25 @@ void sim_window_close(struct sim_world *w, struct sim_window *win);
 void sim_await(struct sim_world *w);
 void sim_poll(struct sim_world *w);
 
-/* ---- judge.c ---- */
+/* ---- parts.c ---- */
 
 /* Its process runs, unhurried, with all the memory it wants. */
 bool sim_is_healthy(const struct sim_world *w, size_t node);
-/* Both healthy, and nothing wrong between them, for the time of grace. */
+/* Nothing of it runs. */
+bool sim_is_gone(const struct sim_world *w, size_t node);
+/* Both healthy, and nothing wrong between them, for the time of grace; nor between the subject and
+ * most others (settings.paths_fine). */
 bool sim_is_wrong_to_fell(const struct sim_world *w, size_t observer, size_t subject);
-/* All healthy nodes that can reach each other hold the same facts, and hold alive exactly each
- * other. Otherwise false and a sentence in why[cap]. `deep` looks at every pair. */
-bool sim_agree(struct sim_world *w, bool deep, char *why, size_t cap);
-/* One pair; false and a sentence when `observer` thinks of `subject` what it should not. */
+/* As they stand after the world's last change; borrowed until the next one. */
+const struct sim_parts *sim_parts_now(struct sim_world *w);
+void sim_parts_free(struct sim_parts *p);
+
+/* ---- judge.c ---- */
+
+/* All healthy nodes that can reach each other hold the same facts, hold alive exactly each other,
+ * and do not contradict each other about the rest. Otherwise false and a sentence in why[cap]. */
+bool sim_agree(struct sim_world *w, char *why, size_t cap);
+/* One pair; false when `observer` does not know `subject`. */
 bool sim_thinks(const struct sim_world *w, size_t observer, size_t subject, enum sl_status *ret);
 /* What registries of services say against what is offered. */
 bool sim_stores_right(const struct sim_world *w, char *why, size_t cap);

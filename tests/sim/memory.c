@@ -42,6 +42,7 @@ static void *resize(void *context, void *ptr, size_t old_size, size_t new_size)
     if (new_size == 0) {
         free(unwrap(m, ptr, old_size));
         m->used -= ptr ? old_size : 0;
+        a->used -= ptr ? old_size : 0;
         return NULL;
     }
     if (a->fail_ppm && sl_rand_below(&a->rand, 1000000) < a->fail_ppm) {
@@ -55,8 +56,11 @@ static void *resize(void *context, void *ptr, size_t old_size, size_t new_size)
     if (guard)
         memcpy(base, &new_size, sizeof new_size);
     m->used += new_size - (ptr ? old_size : 0);
+    a->used += new_size - (ptr ? old_size : 0);
     if (m->used > m->peak)
         m->peak = m->used;
+    if (a->used > a->peak)
+        a->peak = a->used;
     return base + guard;
 }
 

@@ -18,9 +18,10 @@ struct sim_memory {
     bool exact;             /* keep each block's size and compare (16 bytes a block) */
 };
 
-/* One core's account. */
+/* One core's account, or that of what they share. */
 struct sim_account {
     struct sim_memory *memory;
+    uint64_t used, peak; /* bytes; the peak since somebody last looked (always.c) */
     struct sl_rand rand;
     uint32_t fail_ppm; /* of its allocations, in millionths; 0 = none */
 };

@@ -112,6 +112,8 @@ static void link_add(struct sim_world *w, size_t node, sl_link link, struct sim_
     }
     n->links[n->n_links++] = (struct sim_link){link, c, end};
     c->end[end].link = link;
+    if (n->n_links > n->links_peak)
+        n->links_peak = n->n_links;
     if (n->n_links > w->net.connections_max)
         w->net.connections_max = n->n_links;
     if (n->n_links > SL_LINKS_MAX)
@@ -300,6 +302,12 @@ static void hold(struct sim_world *w, struct sim_conn *c, unsigned d, struct sim
     if (!p.held || p.cut)
         dir->resent = true;
     append(&dir->held, &dir->held_end, m);
+    if (c->is_stuck)
+        return;
+    c->is_stuck = true;
+    c->next_stuck = w->net.stuck;
+    w->net.stuck = c;
+    sim_conn_ref(c);
 }
 
 static void arrive(struct sim_world *w, struct sim_conn *c, unsigned d)
@@ -335,17 +343,29 @@ static sl_usec next_resend(sl_usec since, sl_usec now)
     return at;
 }
 
+static void release(struct sim_world *w, struct sim_conn *c)
+{
+    for (unsigned d = 0; d < 2; d++) {
+        struct sim_dir *dir = &c->dir[d];
+        if (!dir->held || dir->flush_planned || sim_blocked(w, c->end[d].node, c->end[1 - d].node))
+            continue;
+        dir->flush_planned = true;
+        plan(w, dir->resent ? next_resend(dir->held_since, w->now) : w->now, SIM_FLUSH, c, d);
+    }
+}
+
 void sim_net_release(struct sim_world *w)
 {
-    for (struct sim_conn *c = w->net.first; c; c = c->next) {
-        for (unsigned d = 0; d < 2 && c->state == SIM_CONN_OPEN; d++) {
-            struct sim_dir *dir = &c->dir[d];
-            if (!dir->held || dir->flush_planned ||
-                sim_blocked(w, c->end[d].node, c->end[1 - d].node))
-                continue;
-            dir->flush_planned = true;
-            plan(w, dir->resent ? next_resend(dir->held_since, w->now) : w->now, SIM_FLUSH, c, d);
+    for (struct sim_conn **at = &w->net.stuck; *at;) {
+        struct sim_conn *c = *at;
+        if (c->state == SIM_CONN_OPEN && (c->dir[0].held || c->dir[1].held)) {
+            release(w, c);
+            at = &c->next_stuck;
+            continue;
         }
+        *at = c->next_stuck;
+        c->is_stuck = false;
+        sim_conn_unref(w, c);
     }
 }
 
@@ -543,5 +563,10 @@ void sim_net_fini(struct sim_world *w)
 {
     while (w->net.first)
         conn_over(w, w->net.first);
+    while (w->net.stuck) {
+        struct sim_conn *c = w->net.stuck;
+        w->net.stuck = c->next_stuck;
+        sim_conn_unref(w, c);
+    }
     sim_rules_fini(w);
 }

@@ -46,7 +46,9 @@ struct sim_conn {
     struct sim_end end[2]; /* 0 dialled */
     struct sim_dir dir[2];
     enum sim_conn_state state;
-    uint32_t refs; /* events and items that name it, and the list */
+    uint32_t refs; /* events and items that name it, and the lists */
+    struct sim_conn *next_stuck;
+    bool is_stuck;
     uint8_t c_d[SL_KEY_LEN];
     struct sl_addr addr;
     sl_usec dialled;
@@ -66,10 +68,11 @@ enum sim_rule_kind { SIM_CUT, SIM_HOLD, SIM_LOSS, SIM_DELAY };
 /* What is wrong between two sets of nodes. */
 struct sim_rule {
     enum sim_rule_kind kind;
-    bool used, one_way;
+    bool used, one_way, has_salt;
     struct sim_set from, to;
     uint32_t edges; /* of the pairs, in millionths, drawn by hash */
-    uint64_t salt;
+    uint64_t salt;  /* of that hash; drawn when the scenario gives none */
+    uint64_t number;
     uint32_t loss;
     sl_usec delay_min, delay_max;
 };
@@ -80,6 +83,8 @@ struct sim_net {
     struct sim_rule rules[SIM_RULES_MAX];
     size_t n_rules; /* up to the last one in use */
     size_t n_used;
+    uint64_t n_rules_made;
+    struct sim_conn *stuck; /* those in which something may be held back */
     size_t connections_max; /* of one node, ever */
     uint64_t n_bytes;       /* on the wire, headers and acknowledgements included */
     uint64_t n_messages, n_payload, n_dropped, n_dials, n_probes, n_resets;
@@ -98,6 +103,10 @@ void sim_path_of(const struct sim_world *w, size_t from, size_t to, struct sim_p
 bool sim_blocked(const struct sim_world *w, size_t from, size_t to);
 /* Nothing is wrong between the two that the oracle would excuse (settings.loss_fine). */
 bool sim_pair_fine(const struct sim_world *w, size_t a, size_t b);
+/* Whether a rule with such a share meets this pair. */
+bool sim_is_drawn(const struct sim_rule *r, size_t from, size_t to);
+/* Two nodes with one signature have the same paths to all others; 0: nothing is known of it. */
+uint64_t sim_rules_signature(const struct sim_world *w, size_t node);
 /* The rule's sets are taken over. Its number, or -1 when there are too many. */
 int sim_rule_add(struct sim_world *w, struct sim_rule rule, sl_usec span);
 void sim_rule_end(struct sim_world *w, uint64_t number);

@@ -45,6 +45,19 @@ static double spread_max(const struct sim_world *w)
     return hist(&w->measure.spread, 100);
 }
 
+static double recover_p50(const struct sim_world *w)
+{
+    return hist(&w->measure.recover, 50);
+}
+static double recover_p99(const struct sim_world *w)
+{
+    return hist(&w->measure.recover, 99);
+}
+static double recover_max(const struct sim_world *w)
+{
+    return hist(&w->measure.recover, 100);
+}
+
 static double converge(const struct sim_world *w)
 {
     return w->measure.converged < 0 ? NOT : ms(w->measure.converged);
@@ -91,6 +104,14 @@ static double bytes_per_change(const struct sim_world *w)
 static double connections_max(const struct sim_world *w)
 {
     return (double)w->net.connections_max;
+}
+
+static double connections_end(const struct sim_world *w)
+{
+    size_t most = 0;
+    for (size_t i = 0; i < w->n; i++)
+        most = w->nodes[i].n_links > most ? w->nodes[i].n_links : most;
+    return (double)most;
 }
 
 static void sum_stats(const struct sim_world *w, struct sl_gossip_stats *ret)
@@ -187,12 +208,16 @@ static const struct figure {
     {"spread_ms.p50", spread_p50},
     {"spread_ms.p99", spread_p99},
     {"spread_ms.max", spread_max},
+    {"recover_ms.p50", recover_p50},
+    {"recover_ms.p99", recover_p99},
+    {"recover_ms.max", recover_max},
     {"converge_ms", converge},
     {"false_down", false_down},
     {"bytes_per_node_s", bytes_per_node_s},
     {"msgs_per_node_s", msgs_per_node_s},
     {"bytes_per_change", bytes_per_change},
     {"connections_max", connections_max},
+    {"connections_end", connections_end},
     {"repair_bytes", repair_bytes},
     {"settle_ms", settle},
     {"deaths", deaths},
@@ -304,7 +329,7 @@ void sim_report_print(FILE *out, const struct sim_world *w, const char *scenario
     for (size_t i = 0; i < w->n_violations && i < SL_COUNT(w->violations); i++) {
         fputs(i ? ",\n  " : "\n  ", out);
         char text[1024];
-        snprintf(text, sizeof text, "%s  [%s]", w->violations[i], reproduce);
+        snprintf(text, sizeof text, "%s  [%s]", w->violations[i].text, reproduce);
         print_text(out, text);
     }
     fputs("]}\n", out);

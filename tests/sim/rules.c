@@ -3,7 +3,7 @@
  * costs nothing per pair and stays the same for the life of the rule. */
 #include "tests/sim/world.h"
 
-static bool is_drawn(const struct sim_rule *r, size_t from, size_t to)
+bool sim_is_drawn(const struct sim_rule *r, size_t from, size_t to)
 {
     if (r->edges >= 1000000)
         return true;
@@ -18,7 +18,7 @@ static bool is_met(const struct sim_rule *r, size_t from, size_t to)
         return false;
     bool there = sim_set_has(&r->from, from) && sim_set_has(&r->to, to);
     bool back = !r->one_way && sim_set_has(&r->to, from) && sim_set_has(&r->from, to);
-    return (there || back) && is_drawn(r, from, to);
+    return (there || back) && sim_is_drawn(r, from, to);
 }
 
 void sim_path_of(const struct sim_world *w, size_t from, size_t to, struct sim_path *ret)
@@ -76,6 +76,22 @@ bool sim_pair_fine(const struct sim_world *w, size_t a, size_t b)
     return is_fine(w, a, b) && is_fine(w, b, a);
 }
 
+uint64_t sim_rules_signature(const struct sim_world *w, size_t node)
+{
+    uint64_t signature = 1;
+    for (size_t i = 0; i < w->net.n_rules; i++) {
+        const struct sim_rule *r = &w->net.rules[i];
+        if (!r->used)
+            continue;
+        if (r->edges < 1000000)
+            return 0;
+        uint64_t bits = (uint64_t)sim_set_has(&r->from, node) * 2 + sim_set_has(&r->to, node);
+        signature = (signature ^ (bits + 1)) * 0x9e3779b97f4a7c15;
+        signature ^= signature >> 29;
+    }
+    return signature ? signature : 1;
+}
+
 int sim_rule_add(struct sim_world *w, struct sim_rule rule, sl_usec span)
 {
     size_t i = 0;
@@ -87,13 +103,15 @@ int sim_rule_add(struct sim_world *w, struct sim_rule rule, sl_usec span)
         return -1;
     }
     rule.used = true;
-    rule.salt = sl_rand_u64(&w->fault_rand);
+    rule.number = ++w->net.n_rules_made;
+    if (!rule.has_salt)
+        rule.salt = sl_rand_u64(&w->fault_rand);
     w->net.rules[i] = rule;
     w->net.n_used++;
     if (i >= w->net.n_rules)
         w->net.n_rules = i + 1;
     if (span != SL_NEVER)
-        sim_at(w, sl_after(w->now, span), SIM_RULE_OVER, 0, rule.salt, NULL);
+        sim_at(w, sl_after(w->now, span), SIM_RULE_OVER, 0, rule.number, NULL);
     sim_measure_rules_changed(w);
     return (int)i;
 }
@@ -106,11 +124,11 @@ static void end_rule(struct sim_world *w, struct sim_rule *r)
     w->net.n_used--;
 }
 
-/* Named by its salt, for its place may belong to another rule by now. */
+/* Named by its number, for its place may belong to another rule by now. */
 void sim_rule_end(struct sim_world *w, uint64_t number)
 {
     for (size_t i = 0; i < w->net.n_rules; i++) {
-        if (!w->net.rules[i].used || w->net.rules[i].salt != number)
+        if (!w->net.rules[i].used || w->net.rules[i].number != number)
             continue;
         end_rule(w, &w->net.rules[i]);
         sim_measure_rules_changed(w);

@@ -9,7 +9,7 @@
 #ifndef SIM_SCENARIO_DIR
 #define SIM_SCENARIO_DIR "tests/sim/scenarios"
 #endif
-#define FILE_MAX (64 * 1024)
+#define FILE_MAX (4 * 1024 * 1024)
 
 static bool fail(char *error, size_t cap, const char *format, ...) SL_PRINTF(3, 4);
 static bool fail(char *error, size_t cap, const char *format, ...)
@@ -49,17 +49,22 @@ static const char *value_of(const struct sim_script *s, const char *name, size_t
     return NULL;
 }
 
+bool sim_script_is_setting(const struct sim_script *s, size_t value)
+{
+    const char *name = s->values[value].name;
+    bool own = name[0] == '.'; /* declared by `default` */
+    for (size_t i = 0; i < s->n_values && !own; i++)
+        own = s->values[i].name[0] == '.' && strcmp(s->values[i].name + 1, name) == 0;
+    return !own;
+}
+
 bool sim_script_settings(struct sim_script *s, struct sim_settings *settings, char *error,
                          size_t cap)
 {
-    for (size_t i = 0; i < s->n_values; i++) {
-        bool own = s->values[i].name[0] == '.'; /* declared by `default` */
-        for (size_t k = 0; k < s->n_values && !own; k++)
-            own = s->values[k].name[0] == '.' &&
-                  strcmp(s->values[k].name + 1, s->values[i].name) == 0;
-        if (!own && !sim_settings_set(settings, s->values[i].name, s->values[i].value, error, cap))
+    for (size_t i = 0; i < s->n_values; i++)
+        if (sim_script_is_setting(s, i) &&
+            !sim_settings_set(settings, s->values[i].name, s->values[i].value, error, cap))
             return false;
-    }
     return true;
 }
 
@@ -105,6 +110,10 @@ static bool keep(struct sim_script *s, struct sim_line *l, size_t skip, char *er
 {
     if (s->n_lines == SIM_LINES_MAX || l->n_words <= skip)
         return fail(error, cap, l->n_words <= skip ? "what should happen then?" : "too many lines");
+    if (s->n_lines == s->cap_lines) {
+        s->cap_lines = s->cap_lines ? 2 * s->cap_lines : 64;
+        s->lines = sim_resize(s->lines, s->cap_lines * sizeof *s->lines);
+    }
     memmove(l->word, l->word + skip, (l->n_words - skip) * sizeof *l->word);
     l->n_words -= skip;
     s->lines[s->n_lines++] = *l;
@@ -136,6 +145,10 @@ static bool read_line(struct sim_script *s, struct sim_line *l, char *error, siz
         s->nodes = (size_t)count;
         return true;
     }
+    if (strcmp(w[0], "seed") == 0 && l->n_words == 2 && sim_parse_seed(w[1], &s->seed)) {
+        s->has_seed = true;
+        return true;
+    }
     if (strcmp(w[0], "begin") == 0 && l->n_words == 2 && strlen(w[1]) < sizeof s->begin) {
         strcpy(s->begin, w[1]);
         return true;
@@ -154,26 +167,36 @@ static bool read_line(struct sim_script *s, struct sim_line *l, char *error, siz
     return fail(error, cap, "'%s' here is not understood", w[0]);
 }
 
-static bool read_text(struct sim_script *s, char *text, char *error, size_t cap)
+/* What a line may become when its names are replaced. */
+static size_t room_for(const char *line)
+{
+    size_t n = strlen(line) + 1;
+    for (const char *p = line; (p = strchr(p, '$')) != NULL; p++)
+        n += SIM_VALUE_MAX;
+    return n;
+}
+
+bool sim_script_parse(struct sim_script *s, const char *name, char *text, char *error, size_t cap)
 {
     unsigned number = 0;
     for (char *at = text, *next; at; at = next) {
         next = strchr(at, '\n');
         if (next)
             *next++ = '\0';
-        struct sim_line l = {.number = ++number, .text = sim_zero(512)};
+        size_t room = room_for(at);
+        struct sim_line l = {.number = ++number, .text = sim_zero(room)};
         char why[200] = "";
         bool ok = true;
         if (strncmp(at, "about ", 6) == 0) {
             free(s->about);
             s->about = strcpy(sim_zero(strlen(at)), at + 6);
         } else {
-            ok = expand(s, at, l.text, 512, why, sizeof why) && split(&l, why, sizeof why) &&
+            ok = expand(s, at, l.text, room, why, sizeof why) && split(&l, why, sizeof why) &&
                  (l.n_words == 0 || read_line(s, &l, why, sizeof why));
         }
         free(l.text);
         if (!ok)
-            return fail(error, cap, "%s:%u: %s", s->path, number, why);
+            return fail(error, cap, "%s:%u: %s", name, number, why);
     }
     return true;
 }
@@ -218,7 +241,7 @@ bool sim_script_read(struct sim_script *s, const char *name, char *error, size_t
     char *text = find(s, name);
     if (text == NULL)
         return fail(error, cap, "no scenario '%s'; --list names those there are", name);
-    bool ok = read_text(s, text, error, cap);
+    bool ok = sim_script_parse(s, s->path, text, error, cap);
     free(text);
     return ok;
 }
@@ -256,6 +279,7 @@ void sim_script_fini(struct sim_script *s)
 {
     for (size_t i = 0; i < s->n_lines; i++)
         free(s->lines[i].text);
+    free(s->lines);
     for (size_t i = 0; i < s->n_sets; i++)
         sim_set_fini(&s->sets[i].set);
     free(s->path);
@@ -353,22 +377,19 @@ static bool term(struct sim_script *s, struct sim_world *w, char *text, struct s
 bool sim_script_set(struct sim_script *s, struct sim_world *w, const char *text,
                     struct sim_set *ret, char *error, size_t cap)
 {
-    char copy[256];
-    char *save = NULL;
-    bool ok = strlen(text) < sizeof copy;
-    snprintf(copy, sizeof copy, "%s", text);
+    char *copy = strcpy(sim_zero(strlen(text) + 1), text), *save = NULL;
+    struct sim_set one;
+    bool ok = true;
     sim_set_init(ret, w->n);
-    if (!ok)
-        fail(error, cap, "the set is too long");
+    sim_set_init(&one, w->n);
     for (char *t = strtok_r(copy, ",", &save); t && ok; t = strtok_r(NULL, ",", &save)) {
-        struct sim_set one;
-        sim_set_init(&one, w->n);
+        sim_set_clear(&one);
         ok = term(s, w, t, &one, error, cap);
-        for (size_t i = 0; i < w->n && ok; i++)
-            if (sim_set_has(&one, i))
-                sim_set_add(ret, i);
-        sim_set_fini(&one);
+        if (ok)
+            sim_set_join(ret, &one);
     }
+    free(copy);
+    sim_set_fini(&one);
     if (!ok)
         sim_set_fini(ret);
     return ok;
@@ -413,23 +434,51 @@ bool sim_script_check(struct sim_script *s, struct sim_world *w, char *error, si
     return true;
 }
 
+char *sim_line_text(const struct sim_line *l)
+{
+    size_t n = 1;
+    for (size_t i = 0; i < l->n_words; i++)
+        n += strlen(l->word[i]) + 1;
+    char *text = sim_zero(n);
+    for (size_t i = 0, at = 0; i < l->n_words; i++)
+        at += (size_t)sprintf(text + at, "%s%s", i ? " " : "", l->word[i]);
+    return text;
+}
+
+void sim_script_add(struct sim_script *s, struct sim_world *w, sl_usec at, const char *text)
+{
+    char why[200];
+    struct sim_line l = {.text = strcpy(sim_zero(strlen(text) + 1), text), .at = at - w->zero};
+    if (!split(&l, why, sizeof why) || !keep(s, &l, 0, why, sizeof why)) {
+        sim_violation(w, "a line of the swarm: %s", why);
+        free(l.text);
+        return;
+    }
+    const struct sim_line *kept = &s->lines[s->n_lines - 1];
+    sim_say(w, "swarm: at %lld.%06llds %s", (long long)(kept->at / 1000000),
+            (long long)(kept->at % 1000000), text);
+    if (s->on_drawn)
+        s->on_drawn(kept, s->on_drawn_context);
+    sim_at_script(w, at, s->n_lines - 1);
+}
+
+/* The command may add lines, so that a pointer to this one does not last. */
 static void carry_out(struct sim_script *s, struct sim_world *w, size_t line)
 {
     char why[200];
-    struct sim_line *l = &s->lines[line];
-    s->line = line;
-    if (!sim_command(s, w, l->word, l->n_words, false, why, sizeof why))
-        sim_violation(w, "line %u: %s", l->number, why);
+    struct sim_line l = s->lines[line];
+    if (!sim_command(s, w, l.word, l.n_words, false, why, sizeof why))
+        sim_violation(w, "line %u: %s", l.number, why);
 }
 
 static void on_event(struct sim_world *w, const struct sim_event *e)
 {
     struct sim_script *s = w->script_context;
     if (e->kind == SIM_SCRIPT) {
-        struct sim_line *l = &s->lines[e->n];
         carry_out(s, w, e->n);
+        const struct sim_line *l = &s->lines[e->n];
         if (l->every && w->now + l->every <= w->zero + l->to)
-            sim_at(w, w->now + l->every, SIM_SCRIPT, 0, e->n, NULL);
+            sim_at_script(w, w->now + l->every, e->n);
         return;
     }
     struct sim_task *task = e->p;
@@ -454,7 +503,7 @@ void sim_script_plan(struct sim_script *s, struct sim_world *w)
 {
     for (size_t i = 0; i < s->n_lines; i++)
         if (!is_let(&s->lines[i]) && !s->lines[i].finally)
-            sim_at(w, w->zero + s->lines[i].at, SIM_SCRIPT, 0, i, NULL);
+            sim_at_script(w, w->zero + s->lines[i].at, i);
 }
 
 void sim_script_end(struct sim_script *s, struct sim_world *w)

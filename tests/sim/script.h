@@ -8,11 +8,12 @@
 #include "tests/sim/world.h"
 
 #define SIM_WORDS_MAX 16
-#define SIM_LINES_MAX 256
+#define SIM_LINES_MAX 20000
 #define SIM_NAMES_MAX 64
+#define SIM_VALUE_MAX 64
 
 struct sim_line {
-    unsigned number; /* in the file */
+    unsigned number; /* in the file; 0 = the swarm drew it */
     char *text;      /* owns the words */
     char *word[SIM_WORDS_MAX + 1];
     size_t n_words;
@@ -25,14 +26,18 @@ struct sim_script {
     char name[64];
     char *path;
     char *about;
-    struct sim_line lines[SIM_LINES_MAX];
-    size_t n_lines;
+    struct sim_line *lines;
+    size_t n_lines, cap_lines;
+    void (*on_drawn)(const struct sim_line *l, void *context); /* a line by the swarm; or NULL */
+    void *on_drawn_context;
+    uint64_t seed; /* of the scenario, where it has one */
+    bool has_seed;
     size_t nodes;   /* 0 = the scenario does not say */
     char begin[64]; /* the set that starts before time 0; "" = all */
     sl_usec until;  /* of the scenario's time */
     bool has_until;
     struct {
-        char name[32], value[64];
+        char name[32], value[SIM_VALUE_MAX];
         bool outside; /* from the command line: `set` in the file does not touch it */
     } values[SIM_NAMES_MAX];
     size_t n_values;
@@ -43,12 +48,12 @@ struct sim_script {
     size_t n_sets;
     sl_usec swarm_until;
     struct sim_swarm *swarm;
-    size_t line; /* being carried out, for messages */
 };
 
 /* Something planned for later. */
 enum sim_task_kind {
     SIM_TASK_START,
+    SIM_TASK_WAKE,
     SIM_TASK_KILL,
     SIM_TASK_LEAVE,
     SIM_TASK_THAW,
@@ -75,6 +80,14 @@ bool sim_script_value(struct sim_script *s, const char *name, const char *value,
 /* Read a file (a name is looked for among those that come with the program). False and a
  * sentence. */
 bool sim_script_read(struct sim_script *s, const char *name, char *error, size_t cap);
+/* Likewise from text, which is changed; `name` is for messages. */
+bool sim_script_parse(struct sim_script *s, const char *name, char *text, char *error, size_t cap);
+/* A command at a time of this world, as a line of the scenario. */
+void sim_script_add(struct sim_script *s, struct sim_world *w, sl_usec at, const char *text);
+/* The words of a line; the caller frees. */
+char *sim_line_text(const struct sim_line *l);
+/* Whether a value is one of the world's settings, and not the scenario's own. */
+bool sim_script_is_setting(const struct sim_script *s, size_t value);
 /* Values that are settings go into the settings; the others must be used by the scenario. */
 bool sim_script_settings(struct sim_script *s, struct sim_settings *settings, char *error,
                          size_t cap);

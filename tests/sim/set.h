@@ -13,6 +13,10 @@ void sim_set_init(struct sim_set *s, size_t n);
 void sim_set_fini(struct sim_set *s);
 void sim_set_copy(struct sim_set *to, const struct sim_set *from); /* `to` is initialised */
 void sim_set_all(struct sim_set *s);
+void sim_set_clear(struct sim_set *s);
+void sim_set_join(struct sim_set *to, const struct sim_set *from);
+/* As a scenario writes it, "0,3-5"; the caller frees. */
+char *sim_set_text(const struct sim_set *s);
 size_t sim_set_count(const struct sim_set *s);
 
 static inline bool sim_set_has(const struct sim_set *s, size_t i)

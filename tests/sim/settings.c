@@ -1,10 +1,12 @@
 /* settings.c: one table says name, kind, place, default and meaning of each setting. */
 #include "tests/sim/settings.h"
 
+#include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 
-enum kind { TIME, RANGE, RATE, COUNT, COUNT64, YESNO };
+enum kind { TIME, RANGE, RATE, COUNT, COUNT64, YESNO, START };
 
 #define AT(field) offsetof(struct sim_settings, field)
 
@@ -29,6 +31,8 @@ static const struct setting {
     {"stores", COUNT, AT(stores), "2", "nodes that keep a registry of services"},
     {"known", COUNT, AT(known), "16", "peers that a node remembers over a restart"},
     {"lasting", YESNO, AT(lasting), "yes", "identities are kept on disk"},
+    {"start", START, AT(start), "all", "or staggered, or warm: as --start"},
+    {"stand", TIME, AT(stand), "5s", "a warm start takes at least so long, to connect"},
     {"spread", TIME, AT(spread), "1s", "all nodes start within this time"},
     {"settle", YESNO, AT(settle), "yes", "wait for the flock to stand before time 0"},
     {"settle_max", TIME, AT(settle_max), "300s", "and at most so long"},
@@ -36,9 +40,14 @@ static const struct setting {
     {"quiet", TIME, AT(quiet), "60s", "after so long without a change all must agree"},
     {"quiet_cut", TIME, AT(quiet_cut), "180s", "likewise while something is cut"},
     {"loss_fine", RATE, AT(loss_fine), "5%", "loss up to which a pair counts as healthy"},
+    {"paths_fine", RATE, AT(paths_fine), "50%", "fine paths, fewer of which may fell a node"},
     {"poll", TIME, AT(poll), "10ms", "how often agreement is looked for"},
-    {"pairs_max", COUNT, AT(pairs_max), "256",
-     "up to so many nodes each pair's versions are watched"},
+    {"pairs_max", COUNT, AT(pairs_max), "256", "nodes whose view of all versions is watched"},
+    {"core_bytes", COUNT, AT(core_bytes), "131072", "memory that a node may take for itself"},
+    {"member_bytes", COUNT, AT(member_bytes), "4096", "and for each member"},
+    {"link_bytes", COUNT, AT(link_bytes), "32768",
+     "and for each connection: a page on its way out"},
+    {"strict", YESNO, AT(strict), "no", "holding a healthy node down is a violation at once"},
 };
 
 static bool digit(char c)
@@ -138,6 +147,26 @@ bool sim_parse_count(const char *text, uint64_t max, uint64_t *ret)
     return true;
 }
 
+bool sim_parse_seed(const char *text, uint64_t *ret)
+{
+    char *end;
+    errno = 0;
+    *ret = strtoull(text, &end, 0);
+    return digit(*text) && *end == '\0' && errno == 0;
+}
+
+static bool parse_start(const char *text, uint32_t *ret)
+{
+    static const char *const ways[] = {"all", "staggered", "warm"};
+    for (uint32_t i = 0; i < SL_COUNT(ways); i++) {
+        if (strcmp(text, ways[i]) == 0) {
+            *ret = i;
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool assign(struct sim_settings *s, const struct setting *which, const char *value)
 {
     char *at = (char *)s + which->at;
@@ -159,6 +188,8 @@ static bool assign(struct sim_settings *s, const struct setting *which, const ch
             return false;
         *(uint64_t *)(void *)at = v;
         return true;
+    case START:
+        return parse_start(value, (uint32_t *)(void *)at);
     case YESNO:
         *(bool *)at = strcmp(value, "yes") == 0;
         return strcmp(value, "yes") == 0 || strcmp(value, "no") == 0;

@@ -6,6 +6,9 @@
 
 #include "base/types.h"
 
+/* All within `spread`; one every 10 ms; all at once and knowing each other. */
+enum sim_start { SIM_START_ALL, SIM_START_STAGGERED, SIM_START_WARM };
+
 struct sim_settings {
     /* network */
     sl_usec delay_min, delay_max; /* one way */
@@ -25,16 +28,21 @@ struct sim_settings {
     uint32_t known;    /* peers that a node remembers over a restart */
     bool lasting;      /* identities are kept on disk */
     /* start */
+    uint32_t start;     /* enum sim_start */
+    sl_usec stand;      /* a warm start takes at least so long, for edges to come up */
     sl_usec spread;     /* nodes start within this time */
     sl_usec settle_max; /* to stand before time 0 of the scenario */
     bool settle;
     /* judging */
-    sl_usec grace;      /* healthy for so long before holding it down is wrong */
-    sl_usec quiet;      /* nothing changed for so long: all must agree */
-    sl_usec quiet_cut;  /* likewise while something is cut */
-    uint32_t loss_fine; /* more loss than this, and a pair is not healthy */
-    sl_usec poll;       /* how often agreement is looked for while it is awaited */
-    uint32_t pairs_max; /* up to so many nodes every version of every pair is watched */
+    sl_usec grace;       /* healthy for so long before holding it down is wrong */
+    sl_usec quiet;       /* nothing changed for so long: all must agree */
+    sl_usec quiet_cut;   /* likewise while something is cut */
+    uint32_t loss_fine;  /* more loss than this, and a pair is not healthy */
+    uint32_t paths_fine; /* of its paths to the healthy; with fewer a node may be held down */
+    sl_usec poll;        /* how often agreement is looked for while it is awaited */
+    uint32_t pairs_max;  /* observers whose versions of all others are watched */
+    uint32_t core_bytes, member_bytes, link_bytes; /* what a node may take: for itself, for each */
+    bool strict; /* holding a healthy node down is a violation at once */
 };
 
 void sim_settings_init(struct sim_settings *s);
@@ -51,6 +59,8 @@ bool sim_parse_time(const char *text, sl_usec *ret);
 bool sim_parse_rate(const char *text, uint32_t *ret);
 /* "500us..1500us" or one time. */
 bool sim_parse_range(const char *text, sl_usec *ret_low, sl_usec *ret_high);
+/* 64 bits, decimal or 0x. */
+bool sim_parse_seed(const char *text, uint64_t *ret);
 bool sim_parse_count(const char *text, uint64_t max, uint64_t *ret);
 
 #endif

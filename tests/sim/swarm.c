@@ -1,6 +1,10 @@
 /* swarm.c: faults drawn from the seed. A seed first draws which kinds of fault there are at all
  * and how dense they come (swarm testing: Groce et al., ISSTA 2012), then the faults. Each ends
- * by itself; at the end of the phase all do, and what is left of the scenario demands agreement. */
+ * by itself; at the end of the phase all do, and what is left of the scenario demands agreement.
+ *
+ * A fault is drawn as the lines of a scenario that would make it: the same lines in a file give
+ * the same run, so that a failing one can be cut down to what matters (shrink.c). */
+#include <stdarg.h>
 #include <stdlib.h>
 
 #include "tests/sim/script.h"
@@ -73,140 +77,152 @@ static size_t n_hurt(const struct sim_world *w)
     return n;
 }
 
-static struct sim_set some(struct sim_world *w, size_t want)
+/* ---- lines ---- */
+
+static void line(struct sim_script *s, struct sim_world *w, sl_usec wait, const char *format, ...)
+    SL_PRINTF(4, 5);
+static void line(struct sim_script *s, struct sim_world *w, sl_usec wait, const char *format, ...)
 {
-    struct sim_set set;
+    va_list args;
+    va_start(args, format);
+    size_t n = (size_t)vsnprintf(NULL, 0, format, args) + 1;
+    va_end(args);
+    char *text = sim_zero(n);
+    va_start(args, format);
+    vsnprintf(text, n, format, args);
+    va_end(args);
+    sim_script_add(s, w, w->now + wait, text);
+    free(text);
+}
+
+/* A time as two numbers for "%lld.%06llds". */
+#define SECONDS(t) (long long)((t) / 1000000), (long long)((t) % 1000000)
+
+static char *some(struct sim_world *w, size_t want, char **ret_rest)
+{
+    struct sim_set set, rest;
     sim_set_init(&set, w->n);
+    sim_set_init(&rest, w->n);
     for (size_t i = 0, left = w->n; i < w->n; i++, left--) {
-        if (below(w, left) < want) {
-            sim_set_add(&set, i);
-            want--;
-        }
+        bool taken = below(w, left) < want;
+        sim_set_add(taken ? &set : &rest, i);
+        want -= taken;
     }
-    return set;
+    char *text = sim_set_text(&set);
+    if (ret_rest)
+        *ret_rest = sim_set_text(&rest);
+    sim_set_fini(&set);
+    sim_set_fini(&rest);
+    return text;
 }
 
-static struct sim_set rest_of(const struct sim_set *a)
+static void start_later(struct sim_script *s, struct sim_world *w, size_t node)
 {
-    struct sim_set set;
-    sim_set_init(&set, a->n);
-    for (size_t i = 0; i < a->n; i++)
-        if (!sim_set_has(a, i))
-            sim_set_add(&set, i);
-    return set;
+    static const char *const how[] = {"", "", " bare", " new", " new bare"};
+    const char *drawn = how[below(w, SL_COUNT(how))];
+    line(s, w, span(w, SL_MS(50), SL_SEC(60)), "start %zu%s", node, drawn);
 }
 
-static struct sim_set everybody(const struct sim_world *w)
+static void thaw_later(struct sim_script *s, struct sim_world *w, size_t node)
 {
-    struct sim_set set;
-    sim_set_init(&set, w->n);
-    sim_set_all(&set);
-    return set;
-}
-
-static void start_later(struct sim_world *w, size_t node)
-{
-    static const unsigned flags[] = {0, 0, SIM_START_BARE, SIM_START_NEW,
-                                     SIM_START_NEW | SIM_START_BARE};
-    struct sim_task task = {.kind = SIM_TASK_START, .node = node, .flags = flags[below(w, 5)]};
-    sim_later(w, span(w, SL_MS(50), SL_SEC(60)), task);
-}
-
-static void thaw_later(struct sim_world *w, size_t node)
-{
-    sim_later(w, span(w, SL_MS(100), SL_SEC(40)),
-              (struct sim_task){.kind = SIM_TASK_THAW, .node = node});
+    line(s, w, span(w, SL_MS(100), SL_SEC(40)), "thaw %zu", node);
 }
 
 /* The compiler may choose in which order arguments and initialisers are worked out, but not for
  * us: each draw from the stream is a statement of its own. */
-static void between(struct sim_world *w, struct sim_swarm *m, enum fault f)
+static void partition(struct sim_script *s, struct sim_world *w)
 {
-    struct sim_rule r = {.kind = SIM_CUT, .edges = 1000000};
-    sl_usec low = SL_SEC(1), high = SL_SEC(60);
-    if (f == F_PARTITION && m->part_until > w->now)
+    struct sim_swarm *m = s->swarm;
+    if (m->part_until > w->now || w->n < 2)
         return;
-    r.one_way = below(w, 2) && f != F_PARTITION;
-    r.from = some(w, f == F_PARTITION ? 1 + below(w, w->n) : 1);
-    if (f == F_PARTITION) {
-        r.to = rest_of(&r.from);
-        low = SL_SEC(2);
-        high = SL_SEC(120);
-    } else if (f == F_EDGES) {
-        r.to = some(w, 1);
-    } else {
-        r.to = everybody(w);
-    }
-    if (f == F_LOSS) {
-        r.kind = SIM_LOSS;
-        r.loss = (uint32_t)below(w, 300000);
-    } else if (f == F_HOLD) {
-        r.kind = SIM_HOLD;
-        r.edges = 100000 + (uint32_t)below(w, 500000);
-        high = SL_SEC(20);
-    }
-    sl_usec lasts = span(w, low, high);
-    if (f == F_PARTITION)
-        m->part_until = w->now + lasts;
-    (void)sim_rule_add(w, r, lasts);
+    char *rest, *part = some(w, 1 + below(w, w->n - 1), &rest);
+    /* Some outlast the memory of those who left. */
+    sl_usec longest = below(w, 4) ? SL_SEC(120) : SL_SEC(300), lasts = span(w, SL_SEC(2), longest);
+    m->part_until = w->now + lasts;
+    line(s, w, 0, "cut %s %s for %lld.%06llds", part, rest, SECONDS(lasts));
+    free(part);
+    free(rest);
 }
 
-static void reset_some(struct sim_world *w)
+/* Between one node and another, or all. */
+static void between(struct sim_script *s, struct sim_world *w, enum fault f)
 {
-    uint64_t share = 1 + below(w, 20);
-    for (struct sim_conn *c = w->net.first; c; c = c->next)
-        if (c->state == SIM_CONN_OPEN && below(w, share) == 0)
-            sim_conn_reset(w, c);
+    bool one_way = below(w, 2);
+    char *from = some(w, 1, NULL), *to = f == F_EDGES ? some(w, 1, NULL) : NULL;
+    const char *target = to ? to : "all", *way = one_way ? " oneway" : "";
+    unsigned loss = (unsigned)below(w, 300000), edges = 100000 + (unsigned)below(w, 500000);
+    unsigned salt = (unsigned)below(w, UINT32_MAX);
+    sl_usec lasts = span(w, SL_SEC(1), f == F_HOLD ? SL_SEC(20) : SL_SEC(60));
+    if (f == F_LOSS)
+        line(s, w, 0, "loss %s %s 0.%06u%s for %lld.%06llds", from, target, loss, way,
+             SECONDS(lasts));
+    else if (f == F_HOLD)
+        line(s, w, 0, "hold %s %s%s of 0.%06u salt %u for %lld.%06llds", from, target, way, edges,
+             salt, SECONDS(lasts));
+    else
+        line(s, w, 0, "cut %s %s%s for %lld.%06llds", from, target, way, SECONDS(lasts));
+    free(from);
+    free(to);
 }
 
-static void strike(struct sim_world *w, struct sim_swarm *m, enum fault f, size_t node)
+static void reset_some(struct sim_script *s, struct sim_world *w)
 {
+    unsigned share = 1000000 / (2 + (unsigned)below(w, 20));
+    unsigned salt = (unsigned)below(w, UINT32_MAX);
+    line(s, w, 0, "reset all all of 0.%06u salt %u", share, salt);
+}
+
+static void strike(struct sim_script *s, struct sim_world *w, enum fault f, size_t node)
+{
+    sl_usec t;
     switch (f) {
     case F_KILL:
-        sim_kill(w, node);
-        start_later(w, node);
+        line(s, w, 0, "kill %zu", node);
+        start_later(s, w, node);
         return;
     case F_OFF:
-        sim_off(w, node);
-        start_later(w, node);
+        line(s, w, 0, "off %zu", node);
+        start_later(s, w, node);
         return;
     case F_FREEZE:
-        sim_freeze(w, node);
-        thaw_later(w, node);
+        line(s, w, 0, "freeze %zu", node);
+        thaw_later(s, w, node);
         return;
     case F_SUSPEND:
-        sim_suspend(w, node);
-        thaw_later(w, node);
+        line(s, w, 0, "suspend %zu", node);
+        thaw_later(s, w, node);
         return;
     case F_LEAVE:
-        sim_leave(w, node);
-        start_later(w, node);
+        line(s, w, 0, "leave %zu", node);
+        start_later(s, w, node);
         return;
     case F_SLOW:
-        sim_slow(w, node, w->settings.cost + span(w, 100, SL_MS(50)));
-        sim_later(w, span(w, SL_SEC(1), SL_SEC(30)),
-                  (struct sim_task){.kind = SIM_TASK_SLOW_END, .node = node});
+        t = span(w, 100, SL_MS(50));
+        line(s, w, 0, "slow %zu %lldus for %llds", node, (long long)t, 1 + (long long)below(w, 30));
         return;
     case F_OOM:
-        sim_oom(w, node, (uint32_t)below(w, 200000));
-        sim_later(w, span(w, SL_SEC(1), SL_SEC(20)),
-                  (struct sim_task){.kind = SIM_TASK_OOM_END, .node = node});
+        t = SL_SEC(1 + (sl_usec)below(w, 20));
+        line(s, w, 0, "oom %zu 0.%06u for %lld.%06llds", node, (unsigned)below(w, 200000),
+             SECONDS(t));
         return;
     case F_CLOCK:
-        sim_clock(w, node, span(w, -SL_SEC(86400), SL_SEC(86400)));
+        t = (sl_usec)below(w, 86400);
+        line(s, w, 0, "clock %zu %c%llds", node, below(w, 2) ? '+' : '-', (long long)t);
         return;
     case F_UPDATE:
-        (void)sim_put(w, node, below(w, 5) ? SL_VITALS : SL_RECORD, true);
+        line(s, w, 0, "%s %zu", below(w, 5) ? "health" : "record", node);
         return;
     case F_RESET:
-        reset_some(w);
+        reset_some(s, w);
         return;
     case F_PARTITION:
+        partition(s, w);
+        return;
     case F_EDGES:
     case F_ISOLATE:
     case F_LOSS:
     case F_HOLD:
-        between(w, m, f);
+        between(s, w, f);
         return;
     case N_FAULTS:
         return;
@@ -217,14 +233,14 @@ void sim_swarm_step(struct sim_script *s, struct sim_world *w)
 {
     struct sim_swarm *m = s->swarm;
     if (w->now >= m->until) {
-        sim_calm(w);
+        line(s, w, 0, "calm");
         return;
     }
     enum fault f = (enum fault)below(w, N_FAULTS);
     size_t node = below(w, w->n);
     bool harmless = f == F_CLOCK || f == F_UPDATE || f == F_RESET;
     if (m->on[f] && (harmless || n_hurt(w) < m->hurt_max))
-        strike(w, m, f, node);
+        strike(s, w, f, node);
     sim_later(w, span(w, SL_MS(10), m->gap_max) / (m->on[f] ? 1 : 10),
               (struct sim_task){.kind = SIM_TASK_SWARM});
 }

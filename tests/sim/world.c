@@ -9,13 +9,17 @@
 
 #define PORT 7700
 #define MONO_MAX SL_SEC(400 * 86400) /* a host may be up for more than a year */
-#define LEAVE_MAX SL_SEC(3) /* a process waits at most so long for its goodbye to be known */
 
 void sim_at(struct sim_world *w, sl_usec at, enum sim_event_kind kind, size_t node, uint64_t n,
             void *p)
 {
     sim_heap_push(&w->heap, (struct sim_event){
                                 .at = at, .kind = kind, .node = (uint32_t)node, .n = n, .p = p});
+}
+
+void sim_at_script(struct sim_world *w, sl_usec at, uint64_t line)
+{
+    sim_heap_push_first(&w->heap, (struct sim_event){.at = at, .kind = SIM_SCRIPT, .n = line});
 }
 
 void sim_trace(struct sim_world *w, size_t node, unsigned kind, uint64_t what)
@@ -39,19 +43,20 @@ void sim_say(const struct sim_world *w, const char *format, ...)
 
 void sim_violation(struct sim_world *w, const char *format, ...)
 {
-    char text[256];
-    size_t at =
-        (size_t)snprintf(text, sizeof text, "at %.6f s: ", (double)(w->now - w->zero) / 1e6);
+    struct sim_violation v = {.kind = format, .at = w->now - w->zero};
+    size_t at = (size_t)snprintf(v.text, sizeof v.text, "at %.6f s: ", (double)v.at / 1e6);
     va_list args;
     va_start(args, format);
-    vsnprintf(text + at, sizeof text - at, format, args);
+    vsnprintf(v.text + at, sizeof v.text - at, format, args);
     va_end(args);
-    sim_say(w, "VIOLATION %s", text);
-    if (w->n_violations < SL_COUNT(w->violations)) {
-        size_t len = strlen(text) + 1;
-        w->violations[w->n_violations] = memcpy(sim_resize(NULL, len), text, len);
-    }
+    sim_say(w, "VIOLATION %s", v.text);
+    if (w->n_violations < SL_COUNT(w->violations))
+        w->violations[w->n_violations] = v;
     w->n_violations++;
+    if (w->on_violation)
+        w->on_violation(w, &v);
+    if (w->stop_for && (*w->stop_for == '\0' || strcmp(w->stop_for, format) == 0))
+        w->stopped = true;
 }
 
 /* ---- places ---- */
@@ -121,8 +126,7 @@ static bool certify(struct sim_world *w, struct sim_identity *self)
     return true;
 }
 
-/* The node becomes somebody it has never been. */
-static bool identity_new(struct sim_world *w, size_t node)
+bool sim_identity_new(struct sim_world *w, size_t node)
 {
     if (w->n_identities == w->cap_identities) {
         w->cap_identities = w->cap_identities ? 2 * w->cap_identities : 64;
@@ -169,6 +173,16 @@ static void node_init(struct sim_world *w, size_t i)
     n->timer_at = SL_NEVER;
 }
 
+/* What it takes is the flock's; it checks and hashes, but has no key to sign with. */
+static bool pool_new(struct sim_world *w)
+{
+    w->pool_account.memory = &w->memory;
+    sl_rand_seed(&w->pool_account.rand, sim_seed(w->seed, "pool", 0));
+    w->pool_alloc = sim_account_alloc(&w->pool_account);
+    w->pool_crypto = sim_signer_port(&w->authority);
+    return sl_pool_new(&w->pool_alloc, &w->pool_crypto, &w->bundle, &w->pool) == 0;
+}
+
 int sim_world_init(struct sim_world *w, size_t n, uint64_t seed,
                    const struct sim_settings *settings, bool real_crypto)
 {
@@ -191,19 +205,16 @@ int sim_world_init(struct sim_world *w, size_t n, uint64_t seed,
     sl_idmap_init(&w->by_id, &w->own_alloc, map_key, id_at, w);
     flock_new(w);
     sim_measure_init(&w->measure, n);
+    sim_always_init(w);
     w->nodes = sim_zero(n * sizeof *w->nodes);
-    if (n <= settings->pairs_max) {
-        w->pairs = sim_zero(n * n * 2 * sizeof *w->pairs);
-        w->pair_identity = sim_zero(n * n * 2 * sizeof *w->pair_identity);
-    }
-    for (size_t i = 0; i < n; i++) {
+    bool ok = pool_new(w);
+    for (size_t i = 0; i < n && ok; i++) {
         node_init(w, i);
-        if (!identity_new(w, i)) {
-            sim_world_fini(w);
-            return STARLING_EINVAL;
-        }
+        ok = sim_identity_new(w, i);
     }
-    return 0;
+    if (!ok)
+        sim_world_fini(w);
+    return ok ? 0 : STARLING_EINVAL;
 }
 
 static void drop_event(struct sim_world *w, const struct sim_event *e)
@@ -248,185 +259,15 @@ void sim_world_fini(struct sim_world *w)
     sim_heap_fini(&w->heap);
     sim_net_fini(w);
     sim_measure_fini(&w->measure);
+    sim_always_fini(w);
     sl_idmap_fini(&w->by_id);
-    for (size_t i = 0; i < SL_COUNT(w->violations); i++)
-        free(w->violations[i]);
+    if (w->pool)
+        sl_pool_free(w->pool);
     for (size_t i = 0; i < w->n_identities; i++)
         free(w->identities[i]);
     free(w->identities);
     free(w->nodes);
-    free(w->pairs);
-    free(w->pair_identity);
-    w->n = 0;
-}
-
-/* ---- lives ---- */
-
-static void set_life(struct sim_world *w, size_t node, enum sim_life life)
-{
-    w->nodes[node].life = life;
-    w->nodes[node].since = w->now;
-}
-
-static bool has_process(const struct sim_world *w, size_t node)
-{
-    return w->nodes[node].core != NULL;
-}
-
-void sim_start(struct sim_world *w, size_t node, unsigned flags)
-{
-    struct sim_node *n = &w->nodes[node];
-    if (has_process(w, node))
-        return;
-    sim_say(w, "node %zu starts%s", node, flags & SIM_START_NEW ? " as somebody new" : "");
-    /* Who said goodbye comes back by a newer epoch; a new identity takes the address over. */
-    if ((flags & SIM_START_NEW) && n->process > 0 && !identity_new(w, node)) {
-        sim_violation(w, "node %zu gets no new certificate", node);
-        return;
-    }
-    sim_measure_back(w, node);
-    n->process++;
-    bool was_off = n->life == SIM_OFF;
-    set_life(w, node, SIM_RUNNING);
-    if (!sim_core_start(w, node, flags)) {
-        set_life(w, node, SIM_DEAD);
-        if (n->account.fail_ppm == 0)
-            sim_violation(w, "node %zu does not start", node);
-    }
-    sim_measure_changed(w);
-    if (was_off)
-        sim_net_release(w);
-}
-
-/* The process is gone; its kernel closes its connections, or is gone as well. */
-static void stop(struct sim_world *w, size_t node, enum sim_life life)
-{
-    struct sim_node *n = &w->nodes[node];
-    sim_core_stop(w, node);
-    while (n->n_links)
-        sim_conn_close(w, n->links[n->n_links - 1].conn, n->links[n->n_links - 1].end,
-                       life == SIM_DEAD);
-    set_life(w, node, life);
-}
-
-void sim_kill(struct sim_world *w, size_t node)
-{
-    if (!has_process(w, node) || w->nodes[node].life == SIM_SUSPENDED)
-        return;
-    sim_say(w, "node %zu is killed", node);
-    sim_measure_death(w, node);
-    stop(w, node, SIM_DEAD);
-    sim_measure_changed(w);
-}
-
-void sim_off(struct sim_world *w, size_t node)
-{
-    size_t host = sim_host(w, node);
-    for (size_t i = host * w->settings.per_host; i < w->n && sim_host(w, i) == host; i++) {
-        if (w->nodes[i].life == SIM_OFF)
-            continue;
-        sim_say(w, "node %zu is switched off", i);
-        if (has_process(w, i)) {
-            sim_measure_death(w, i);
-            stop(w, i, SIM_OFF);
-        } else {
-            set_life(w, i, SIM_OFF);
-        }
-    }
-    sim_measure_changed(w);
-}
-
-void sim_on(struct sim_world *w, size_t node)
-{
-    if (w->nodes[node].life != SIM_OFF)
-        return;
-    set_life(w, node, SIM_DEAD);
-    sim_measure_changed(w);
-    sim_net_release(w);
-}
-
-void sim_freeze(struct sim_world *w, size_t node)
-{
-    if (w->nodes[node].life != SIM_RUNNING)
-        return;
-    sim_say(w, "node %zu freezes", node);
-    sim_measure_death(w, node);
-    set_life(w, node, SIM_FROZEN);
-    sim_measure_changed(w);
-}
-
-void sim_suspend(struct sim_world *w, size_t node)
-{
-    if (w->nodes[node].life != SIM_RUNNING)
-        return;
-    sim_say(w, "node %zu is suspended", node);
-    sim_measure_death(w, node);
-    set_life(w, node, SIM_SUSPENDED);
-    w->nodes[node].stopped = w->now;
-    sim_measure_changed(w);
-}
-
-void sim_thaw(struct sim_world *w, size_t node)
-{
-    struct sim_node *n = &w->nodes[node];
-    if (n->life != SIM_FROZEN && n->life != SIM_SUSPENDED)
-        return;
-    sim_say(w, "node %zu goes on", node);
-    bool slept = n->life == SIM_SUSPENDED;
-    sim_measure_back(w, node);
-    set_life(w, node, SIM_RUNNING);
-    sim_measure_changed(w);
-    if (slept) {
-        n->mono -= w->now - n->stopped;
-        sl_gossip_wall(n->core, SIM_WALL_S * 1000000 + n->skew - n->mono);
-        sim_net_release(w);
-    }
-    n->busy_until = w->now;
-    n->timer_at = SL_NEVER;
-    n->timer_no++;
-    n->working = true; /* whatever was planned before is void: this goes first */
-    sim_at(w, w->now, SIM_WORK, node, n->process, NULL);
-    sim_drain(w, node);
-}
-
-void sim_leave(struct sim_world *w, size_t node)
-{
-    struct sim_node *n = &w->nodes[node];
-    if (n->life != SIM_RUNNING || n->leaving)
-        return;
-    sim_say(w, "node %zu leaves", node);
-    sim_measure_death(w, node);
-    n->leaving = true;
-    sim_measure_changed(w);
-    sim_trace(w, node, 12, 0);
-    sim_at(w, w->now + LEAVE_MAX, SIM_LEAVE_OVER, node, n->process, NULL);
-    sl_gossip_leave(n->core, sim_mono(w, n));
-    sim_drain(w, node);
-}
-
-void sim_slow(struct sim_world *w, size_t node, sl_usec cost)
-{
-    sim_say(w, "node %zu needs %lld us for an input", node, (long long)cost);
-    w->nodes[node].cost = cost;
-    w->nodes[node].since = w->now;
-    sim_measure_changed(w);
-}
-
-void sim_oom(struct sim_world *w, size_t node, uint32_t fail_ppm)
-{
-    sim_say(w, "node %zu is refused %u of a million allocations", node, fail_ppm);
-    w->nodes[node].account.fail_ppm = fail_ppm;
-    w->nodes[node].since = w->now;
-    sim_measure_changed(w);
-}
-
-void sim_clock(struct sim_world *w, size_t node, sl_usec step)
-{
-    struct sim_node *n = &w->nodes[node];
-    n->skew += step;
-    sim_say(w, "node %zu sets its clock by %lld s", node, (long long)(step / 1000000));
-    if (n->core)
-        sl_gossip_wall(n->core, SIM_WALL_S * 1000000 + n->skew - n->mono);
+    memset(w, 0, sizeof *w);
 }
 
 /* ---- the loop ---- */
@@ -454,8 +295,7 @@ static void dispatch(struct sim_world *w, const struct sim_event *e)
         sim_input(w, e->node, e->p);
         break;
     case SIM_LEAVE_OVER:
-        if (w->nodes[e->node].process == e->n && w->nodes[e->node].leaving)
-            stop(w, e->node, SIM_DEAD);
+        sim_leave_over(w, e->node, e->n);
         break;
     case SIM_RULE_OVER:
         sim_rule_end(w, e->n);
@@ -472,12 +312,14 @@ static void dispatch(struct sim_world *w, const struct sim_event *e)
 
 void sim_world_run(struct sim_world *w, sl_usec until)
 {
-    for (const struct sim_event *next; (next = sim_heap_first(&w->heap)) && next->at <= until;) {
+    for (const struct sim_event *next;
+         (next = sim_heap_first(&w->heap)) && next->at <= until && !w->stopped;) {
         struct sim_event e;
         (void)sim_heap_pop(&w->heap, &e);
         w->now = e.at;
         w->n_events++;
         dispatch(w, &e);
     }
-    w->now = until;
+    if (!w->stopped)
+        w->now = until;
 }

@@ -1,10 +1,14 @@
 /* world.h: a flock in virtual time.
  *
- *   world.c    events, nodes' lives: start, kill, freeze, leave ...
+ *   world.c    keys, addresses, the loop over events
+ *   life.c     nodes' lives: start, kill, freeze, leave ...
  *   drive.c    one core between its inputs and its outputs, as node/ drives it
+ *   process.c  a process from its start to its end, and what it publishes
  *   net.c      connections, dials and probes over a TCP-like network; rules.c what breaks it
- *   measure.c  what is measured; judge.c who is right, and what must always hold
- *   script.c   scenarios; swarm.c faults drawn from the seed
+ *   measure.c  what is measured
+ *   parts.c    who can reach whom; judge.c who is right; always.c what must hold at any time
+ *   script.c   scenarios; command.c, expect.c what is in them; swarm.c faults drawn from the seed
+ *   run.c      a whole run; shrink.c many of them (trial.c), of ever smaller scenarios (scene.c)
  *
  * One thread. Chance comes in separate streams (network, faults, workload, each node), so that
  * more of one thing does not move the others. Nothing decides by an address or by the order of a
@@ -16,7 +20,9 @@
 
 #include "base/idmap.h"
 #include "gossip/gossip.h"
+#include "gossip/pool.h"
 #include "store/store.h"
+#include "tests/sim/always.h"
 #include "tests/sim/crypto.h"
 #include "tests/sim/heap.h"
 #include "tests/sim/measure.h"
@@ -63,6 +69,7 @@ struct sim_identity {
     uint8_t cert[SL_CERT_MAX];
     uint16_t cert_len;
     uint32_t node, number;
+    struct sim_set forgotten_by; /* observers, while it does not live (always.c); no bits: none */
 };
 
 /* Something that reaches a process, in the order in which its kernel saw it. */
@@ -115,6 +122,9 @@ struct sim_node {
     size_t n_links, cap_links;
     sl_link next_accept;
     bool leaving, left_known, isolated, store_failed;
+    bool too_large;    /* and it has been said */
+    size_t members;    /* in its table when its memory was last looked at */
+    size_t links_peak; /* connections, since then */
 
     struct sl_addr *known; /* peers remembered over a restart */
     size_t n_known;
@@ -124,8 +134,15 @@ struct sim_node {
 
 /* How a process starts. */
 enum {
-    SIM_START_NEW = 1, /* another identity on the same address */
-    SIM_START_BARE = 2 /* remembers no peers, only its seeds */
+    SIM_START_NEW = 1,   /* another identity on the same address */
+    SIM_START_BARE = 2,  /* remembers no peers, only its seeds */
+    SIM_START_ASLEEP = 4 /* its first moves are made by sim_core_wake */
+};
+
+struct sim_violation {
+    const char *kind; /* the same for all violations of a kind */
+    sl_usec at;       /* of the scenario's time */
+    char text[256];
 };
 
 struct sim_world {
@@ -139,6 +156,10 @@ struct sim_world {
     struct sl_idmap by_id;
     struct sim_account own_account; /* for by_id */
     struct sl_alloc own_alloc;
+    struct sl_pool *pool; /* of all cores */
+    struct sim_account pool_account;
+    struct sl_alloc pool_alloc;
+    struct sl_crypto pool_crypto;
     struct sl_bundle bundle;
     struct sim_signer authority;
     struct sim_crypto_count crypto_count;
@@ -153,14 +174,16 @@ struct sim_world {
     struct sl_rand net_rand, fault_rand, work_rand, start_rand;
     struct sim_net net;
     struct sim_measure measure;
-    struct sl_version
-        *pairs; /* newest version of b seen at a: pairs[a * n + b]; NULL when too many */
-    uint32_t *pair_identity; /* of which identity */
+    struct sim_always always;
 
-    char *violations[32];
-    size_t n_violations;                                            /* may be more than are kept */
+    struct sim_violation violations[32];
+    size_t n_violations;  /* may be more than are kept */
+    const char *stop_for; /* end the run at a violation of this kind; "" = of any; NULL = go on */
+    bool stopped;
+    void (*on_violation)(struct sim_world *w, const struct sim_violation *v); /* or NULL */
     void (*script)(struct sim_world *w, const struct sim_event *e); /* SIM_SCRIPT, SIM_TASK */
     void *script_context;
+    void *context; /* of on_violation */
 };
 
 /* ---- world.c ---- */
@@ -173,10 +196,13 @@ void sim_world_fini(struct sim_world *w);
 void sim_world_run(struct sim_world *w, sl_usec until);
 void sim_at(struct sim_world *w, sl_usec at, enum sim_event_kind kind, size_t node, uint64_t n,
             void *p);
+/* A command of the scenario, before whatever else happens at that instant. */
+void sim_at_script(struct sim_world *w, sl_usec at, uint64_t line);
 void sim_trace(struct sim_world *w, size_t node, unsigned kind, uint64_t what);
 uint64_t sim_bytes_hash(struct sl_span bytes);
 /* A line on stderr when --verbose. */
 void sim_say(const struct sim_world *w, const char *format, ...) SL_PRINTF(2, 3);
+/* The format names the kind of violation: one format, one kind. */
 void sim_violation(struct sim_world *w, const char *format, ...) SL_PRINTF(2, 3);
 
 struct sl_addr sim_address(const struct sim_world *w, size_t node);
@@ -191,7 +217,11 @@ static inline struct sim_identity *sim_self(const struct sim_world *w, size_t no
     return w->identities[w->nodes[node].identity];
 }
 
-/* Lives. Each does nothing where it makes no sense (killing the dead). */
+/* The node becomes somebody it has never been. */
+bool sim_identity_new(struct sim_world *w, size_t node) SL_MUST_USE;
+
+/* ---- life.c: each does nothing where it makes no sense (killing the dead). ---- */
+
 void sim_start(struct sim_world *w, size_t node, unsigned flags);
 void sim_kill(struct sim_world *w, size_t node);
 void sim_off(struct sim_world *w, size_t node); /* its host, with everybody on it */
@@ -204,6 +234,8 @@ void sim_slow(struct sim_world *w, size_t node, sl_usec cost);
 /* So many of its allocations fail, in millionths. */
 void sim_oom(struct sim_world *w, size_t node, uint32_t fail_ppm);
 void sim_clock(struct sim_world *w, size_t node, sl_usec step);
+/* It has waited for its goodbye to be known. */
+void sim_leave_over(struct sim_world *w, size_t node, uint64_t process);
 
 /* ---- drive.c ---- */
 
@@ -212,8 +244,9 @@ static inline sl_usec sim_mono(const struct sim_world *w, const struct sim_node 
 {
     return w->now + n->mono;
 }
-bool sim_core_start(struct sim_world *w, size_t node, unsigned flags);
-void sim_core_stop(struct sim_world *w, size_t node);
+/* Around calls into a core: where memory is short for it, it is so for what it shares. */
+void sim_enter(struct sim_world *w, size_t node);
+void sim_exit(struct sim_world *w);
 /* Takes the item: now, or when the process gets to it, or never. */
 void sim_input(struct sim_world *w, size_t node, struct sim_item *item);
 void sim_item_free(struct sim_world *w, struct sim_item *item);
@@ -221,6 +254,18 @@ void sim_timer(struct sim_world *w, size_t node, uint64_t number);
 void sim_work(struct sim_world *w, size_t node);
 /* Take what the core wants done and has to tell, and plan its next tick. */
 void sim_drain(struct sim_world *w, size_t node);
+/* Likewise after a warm start has filled its table: nothing of it is news. */
+void sim_drain_restored(struct sim_world *w, size_t node);
+
+/* ---- process.c ---- */
+
+bool sim_core_start(struct sim_world *w, size_t node, unsigned flags);
+void sim_core_stop(struct sim_world *w, size_t node);
+/* A sample of the members that a state directory would list, for its next start. */
+void sim_remember_peers(struct sim_world *w, size_t node);
+/* Each of the set starts, with every other's facts in its table and no connection yet. */
+void sim_start_warm(struct sim_world *w, const struct sim_set *set);
+void sim_core_wake(struct sim_world *w, size_t node, unsigned flags);
 /* Publish a change of the node's services; its number. */
 uint64_t sim_put(struct sim_world *w, size_t node, enum sl_kind kind, bool urgent);
 

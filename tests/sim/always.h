@@ -1,0 +1,30 @@
+/* always.h: invariants that are looked at while things happen (always.c). */
+#ifndef SL_SIM_ALWAYS_H
+#define SL_SIM_ALWAYS_H
+
+#include "gossip/gossip.h"
+
+struct sim_world;
+struct sim_identity;
+
+struct sim_always {
+    size_t every;               /* observers whose versions are watched: 0, every, 2 every ... */
+    struct sl_version *version; /* newest version that a watched observer was told of each node */
+    uint32_t *identity;         /* of which identity, number + 1 */
+    bool told_sizes;
+};
+
+void sim_always_init(struct sim_world *w);
+void sim_always_fini(struct sim_world *w);
+/* What a core told: a fact, and any event about a member. */
+void sim_always_fact(struct sim_world *w, size_t observer, const struct sim_identity *who,
+                     const struct sl_fact *f);
+void sim_always_event(struct sim_world *w, size_t observer, struct sim_identity *who,
+                      enum sl_event_type type);
+/* A process begins, a process ends. */
+void sim_always_started(struct sim_world *w, size_t node);
+void sim_always_stopped(struct sim_world *w, size_t node);
+/* Now and then: memory. */
+void sim_always_look(struct sim_world *w);
+
+#endif
