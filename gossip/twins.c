@@ -34,9 +34,6 @@ void twins_tick(struct sl_gossip *g)
         g->twins[i] = g->twins[--g->n_twins];
         if (!is_used(g, index) || !is_live(member_at(g, index)) || !has_twin(g, index))
             continue;
-        struct sl_span name = who_at(g, index)->name;
-        sl_log(g->ports.log, SL_WARNING, "two live nodes are called %.*s; use their ids", (int)name.len,
-               (const char *)name.p);
         table_conflict(g, id_at(g, index));
     }
 }

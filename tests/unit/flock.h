@@ -39,24 +39,30 @@ static inline void flock_make(uint8_t number)
     bundle.door_public[0] = number;
 }
 
-static inline void person_make_named(struct person *p, uint8_t number, const char *name)
+static inline void person_make_seeded(struct person *p, const uint8_t seed[32], const char *name)
 {
     struct sl_crypto by = sl_crypto_port(&authority_signer);
     struct sl_cert cert = {.not_after = INT64_C(4102444800)};
     struct sl_span key = sl_span_of(bundle.authority[0], SL_KEY_LEN);
     uint8_t text[SL_CERT_MAX + 64];
-    signer_number(&p->signer, number);
+    sl_signer_from_seed(&p->signer, seed);
     p->crypto = sl_crypto_port(&p->signer);
     by.hash(by.context, cert.issuer, sizeof cert.issuer, NULL, 0, &key, 1);
     memcpy(cert.flock, bundle.flock, SL_FLOCK_LEN);
     memcpy(cert.key, p->signer.public_key, SL_KEY_LEN);
-    cert.serial[0] = number;
+    memcpy(cert.serial, seed, sizeof cert.serial);
     snprintf(cert.name, sizeof cert.name, "%s", name);
     p->cert_len = sl_cert_encode(&cert, p->cert, sizeof p->cert);
     size_t len = sl_cert_signed_text(sl_span_of(p->cert, p->cert_len), text, sizeof text);
     by.sign(by.context, p->cert + p->cert_len, text, len);
     p->cert_len += SL_SIG_LEN;
     sl_node_id(&by, cert.key, &p->id);
+}
+
+static inline void person_make_named(struct person *p, uint8_t number, const char *name)
+{
+    uint8_t seed[32] = {number};
+    person_make_seeded(p, seed, name);
 }
 
 static inline void person_make(struct person *p, uint8_t number)
