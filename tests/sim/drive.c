@@ -295,6 +295,31 @@ static void tick(struct sim_world *w, size_t node)
     sl_gossip_tick(n->core, sim_mono(w, n));
 }
 
+/* CPU time of what waits first. */
+static sl_usec cost_of(const struct sim_world *w, size_t node, const struct sim_item *item)
+{
+    bool link = item->kind == SIM_ITEM_HANDSHAKE || item->kind == SIM_ITEM_SHAKEN ||
+                (item->kind == SIM_ITEM_LINK && item->conn) ||
+                (item->kind == SIM_ITEM_MESSAGE && item->msg->last);
+    return w->nodes[node].cost + (link ? w->settings.link_cost : 0);
+}
+
+/* When work that begins now is done: the node has one thread, its host so many processors. */
+static sl_usec done_at(struct sim_world *w, size_t node, sl_usec cost)
+{
+    struct sim_node *n = &w->nodes[node];
+    sl_usec at = n->busy_until > w->now ? n->busy_until : w->now;
+    if (w->processors && cost) {
+        sl_usec *mine = w->processors + sim_host(w, node) * w->settings.processors, *first = mine;
+        for (size_t i = 1; i < w->settings.processors; i++)
+            if (mine[i] < *first)
+                first = &mine[i];
+        at = *first > at ? *first : at;
+        *first = at + cost;
+    }
+    return at + cost;
+}
+
 static void process(struct sim_world *w, size_t node, struct sim_item *item)
 {
     struct sim_node *n = &w->nodes[node];
@@ -306,6 +331,9 @@ static void process(struct sim_world *w, size_t node, struct sim_item *item)
     case SIM_ITEM_HANDSHAKE:
         sim_shake(w, item->conn);
         break;
+    case SIM_ITEM_SHAKEN:
+        sim_shaken(w, item->conn);
+        break;
     case SIM_ITEM_LINK:
         hear_of_link(w, node, item);
         break;
@@ -315,18 +343,20 @@ static void process(struct sim_world *w, size_t node, struct sim_item *item)
         break;
     }
     sim_item_free(w, item);
-    n->busy_until = w->now + n->cost;
     sim_drain(w, node);
     sim_exit(w);
 }
 
+/* The first in the inbox is dealt with when its time on a processor is over: not before does anything
+ * that comes of it leave the node. */
 static void plan_work(struct sim_world *w, size_t node)
 {
     struct sim_node *n = &w->nodes[node];
     if (n->working || n->inbox == NULL || n->life != SIM_RUNNING)
         return;
     n->working = true;
-    sim_at(w, n->busy_until > w->now ? n->busy_until : w->now, SIM_WORK, node, n->process, NULL);
+    n->busy_until = done_at(w, node, cost_of(w, node, n->inbox));
+    sim_at(w, n->busy_until, SIM_WORK, node, n->process, NULL);
 }
 
 void sim_input(struct sim_world *w, size_t node, struct sim_item *item)
@@ -336,7 +366,8 @@ void sim_input(struct sim_world *w, size_t node, struct sim_item *item)
         sim_item_free(w, item);
         return;
     }
-    if (n->life == SIM_RUNNING && n->inbox == NULL && n->busy_until <= w->now) {
+    if (n->life == SIM_RUNNING && n->inbox == NULL && !n->working && n->busy_until <= w->now &&
+        cost_of(w, node, item) == 0) {
         process(w, node, item);
         return;
     }
@@ -350,13 +381,15 @@ void sim_work(struct sim_world *w, size_t node)
 {
     struct sim_node *n = &w->nodes[node];
     uint32_t process_no = n->process;
-    n->working = false;
+    bool paid = true; /* the first one's time is over */
     while (n->core && n->process == process_no && n->life == SIM_RUNNING && n->inbox &&
-           n->busy_until <= w->now) {
+           n->busy_until <= w->now && (paid || cost_of(w, node, n->inbox) == 0)) {
         struct sim_item *item = n->inbox;
         n->inbox = item->next;
+        paid = false;
         process(w, node, item);
     }
+    n->working = false;
     plan_work(w, node);
 }
 

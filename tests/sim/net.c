@@ -460,6 +460,22 @@ void sim_shake(struct sim_world *w, struct sim_conn *c)
     plan(w, w->now + t, SIM_OPEN, c, 0);
 }
 
+void sim_shaken(struct sim_world *w, struct sim_conn *c)
+{
+    struct sim_end *a = &c->end[0], *b = &c->end[1];
+    if (c->state != SIM_CONN_SHAKING)
+        return;
+    if (!is_there(w, b)) {
+        answer(w, c, 0, SL_LINK_DOWN, travel(w, b->node, a->node, 1));
+        return;
+    }
+    c->state = SIM_CONN_OPEN;
+    b->open = true;
+    w->net.n_bytes += HANDSHAKE_BYTES;
+    while (c->dir[0].held)
+        transmit(w, c, 0, take(&c->dir[0].held));
+}
+
 static void open_up(struct sim_world *w, struct sim_conn *c)
 {
     struct sim_end *a = &c->end[0], *b = &c->end[1];
@@ -474,11 +490,16 @@ static void open_up(struct sim_world *w, struct sim_conn *c)
         answer(w, c, 0, SL_LINK_DOWN, travel(w, b->node, a->node, 1));
         return;
     }
-    c->state = SIM_CONN_OPEN;
-    b->open = true;
-    w->net.n_bytes += HANDSHAKE_BYTES;
-    while (c->dir[0].held)
-        transmit(w, c, 0, take(&c->dir[0].held));
+    if (w->settings.link_cost == 0) {
+        sim_shaken(w, c);
+        return;
+    }
+    struct sim_item *item = sim_zero(sizeof *item);
+    item->kind = SIM_ITEM_SHAKEN;
+    item->process = a->process;
+    item->conn = c;
+    sim_conn_ref(c);
+    sim_input(w, a->node, item);
 }
 
 static void dial_timeout(struct sim_world *w, struct sim_conn *c)

@@ -133,5 +133,7 @@ void sim_conn_reset(struct sim_world *w, struct sim_conn *c);
 bool sim_net_accept(struct sim_world *w, struct sim_conn *c);
 /* A dial reached the process. */
 void sim_shake(struct sim_world *w, struct sim_conn *c);
+/* The dialler has done its part of the handshake too. */
+void sim_shaken(struct sim_world *w, struct sim_conn *c);
 
 #endif

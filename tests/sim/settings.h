@@ -19,8 +19,10 @@ struct sim_settings {
     uint32_t hwm;                 /* messages on their way in one direction; more are dropped */
     sl_usec dial_timeout;
     /* nodes */
-    sl_usec cost;      /* CPU time of one input; 0 = none */
-    uint32_t per_host; /* nodes on one host */
+    sl_usec cost;        /* CPU time of one input; 0 = none */
+    sl_usec link_cost;   /* besides, of a handshake at either end, and of a connection's end */
+    uint32_t per_host;   /* nodes on one host */
+    uint32_t processors; /* of a host, shared by its nodes; 0 = one for each node */
     uint32_t zones;    /* 0 = none */
     uint32_t seeds;    /* the first so many nodes are everybody's seeds */
     uint32_t services; /* that each node offers */

@@ -73,7 +73,7 @@ struct sim_identity {
 };
 
 /* Something that reaches a process, in the order in which its kernel saw it. */
-enum sim_item_kind { SIM_ITEM_MESSAGE, SIM_ITEM_HANDSHAKE, SIM_ITEM_LINK, SIM_ITEM_TICK };
+enum sim_item_kind { SIM_ITEM_MESSAGE, SIM_ITEM_HANDSHAKE, SIM_ITEM_SHAKEN, SIM_ITEM_LINK, SIM_ITEM_TICK };
 struct sim_item {
     struct sim_item *next;
     enum sim_item_kind kind;
@@ -151,6 +151,7 @@ struct sim_world {
     bool real_crypto, verbose;
     size_t n;
     struct sim_node *nodes;
+    sl_usec *processors; /* of all hosts: when each is free; NULL when every node has its own */
     struct sim_identity **identities; /* they stay where they are: cores sign through them */
     size_t n_identities, cap_identities;
     struct sl_idmap by_id;
