@@ -181,6 +181,7 @@ struct seed {
 struct grave {
     struct sl_id id;
     struct sl_version version;
+    struct sl_fact *goodbye; /* what it said when it left, for who missed that; NULL = it was down. A reference. */
 };
 
 struct todo {
@@ -378,6 +379,8 @@ void table_set_status(struct sl_gossip *g, uint32_t index, enum sl_status status
 void table_mark(struct sl_gossip *g, uint32_t index, unsigned dirty);
 void table_conflict(struct sl_gossip *g, const struct sl_id *id);
 void table_sweep(struct sl_gossip *g);
+/* The goodbye of somebody forgotten who said one, or NULL. */
+struct sl_fact *grave_goodbye(const struct sl_gossip *g, const struct sl_id *id);
 bool grave_holds(const struct sl_gossip *g, const struct sl_id *id, struct sl_version version);
 
 /* tree.c */
@@ -471,6 +474,8 @@ sl_usec twins_deadline(const struct sl_gossip *g);
 void spread_news(struct sl_gossip *g, uint32_t member, uint8_t kind, sl_usec delay, uint32_t from);
 void spread_seen(struct sl_gossip *g, uint32_t member, uint8_t kind, uint32_t from);
 void spread_push(struct sl_gossip *g, uint32_t member, uint8_t kind, uint32_t conn);
+/* Straight to one connection, of whomever it is. */
+void spread_fact(struct sl_gossip *g, struct sl_fact *f, uint32_t conn);
 void spread_forget(struct sl_gossip *g, uint32_t member);
 void spread_conn_gone(struct sl_gossip *g, uint32_t conn);
 void spread_tick(struct sl_gossip *g);

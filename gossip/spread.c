@@ -223,6 +223,14 @@ static void frame_add(struct sl_gossip *g, struct conn *c, struct frame *f, cons
     f->n++;
 }
 
+void spread_fact(struct sl_gossip *g, struct sl_fact *f, uint32_t conn)
+{
+    struct frame frame;
+    frame_open(&frame);
+    frame_add(g, &g->conns[conn], &frame, f);
+    frame_send(g, &g->conns[conn], &frame);
+}
+
 static void tokens_earn(struct conn *c, sl_usec now)
 {
     int64_t earned = (now - c->tokens_at) * SL_EDGE_BYTES_PER_SECOND / SL_SEC(1);

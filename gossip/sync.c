@@ -173,6 +173,7 @@ struct answer {
     uint32_t conn;
     uint8_t want[SL_SYNC_ENTRIES_MAX * WANT_LEN];
     size_t n_want;
+    const struct sl_fact *goodbye; /* sent last: the entries of one origin come one after the other */
 };
 
 static int entry_cmp(const uint8_t *p, const struct sl_fact *f)
@@ -210,8 +211,15 @@ static void compare_entry(struct sl_gossip *g, struct answer *a, const uint8_t *
         return;
     uint32_t index = table_find(g, &id);
     if (index == NONE) {
+        /* Whoever missed a goodbye holds a dead member that we have forgotten; its own word tells it so, ours would not
+         * do (simulator, swarm, seed 36). */
+        struct sl_fact *goodbye = grave_goodbye(g, &id);
         if (!grave_holds(g, &id, version))
             want_add(a, p);
+        else if (goodbye && sl_version_cmp(version, goodbye->version) < 0 && goodbye != a->goodbye) {
+            a->goodbye = goodbye;
+            spread_fact(g, goodbye, a->conn);
+        }
         return;
     }
     const struct member *m = member_at(g, index);

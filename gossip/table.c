@@ -118,6 +118,8 @@ void table_fini(struct sl_gossip *g)
         if (g->members[i].used || g->members[i].gone)
             slot_release(g, i);
     }
+    for (size_t i = 0; i < g->n_graves; i++)
+        sl_pool_unref(g->pool, g->graves[i].goodbye);
     sl_pool_unref(g->pool, g->lent_fact);
     sl_alloc_free(mem(g), g->members, g->cap_slots * sizeof *g->members);
     sl_alloc_free(mem(g), g->later, g->cap_later * sizeof *g->later);
@@ -256,32 +258,46 @@ bool grave_holds(const struct sl_gossip *g, const struct sl_id *id, struct sl_ve
     return index != SL_IDMAP_NONE && sl_version_cmp(version, g->graves[index].version) <= 0;
 }
 
-static void bury(struct sl_gossip *g, const struct sl_id *id, struct sl_version version)
+struct sl_fact *grave_goodbye(const struct sl_gossip *g, const struct sl_id *id)
 {
     uint32_t index = sl_idmap_find(&g->by_grave, id);
+    return index == SL_IDMAP_NONE ? NULL : g->graves[index].goodbye;
+}
+
+static void bury(struct sl_gossip *g, const struct sl_id *id, struct sl_version version, struct sl_fact *goodbye)
+{
+    uint32_t index = sl_idmap_find(&g->by_grave, id);
+    if (goodbye)
+        goodbye->refs++;
     if (index != SL_IDMAP_NONE) {
+        sl_pool_unref(g->pool, g->graves[index].goodbye);
         g->graves[index].version = version;
+        g->graves[index].goodbye = goodbye;
         return;
     }
     if (g->n_graves < SL_GRAVES_MAX) {
         if (sl_alloc_grow(mem(g), (void **)&g->graves, sizeof *g->graves, &g->cap_graves,
-                          g->n_graves + 1) < 0)
+                          g->n_graves + 1) < 0) {
+            sl_pool_unref(g->pool, goodbye);
             return; /* a grave less: at worst a stale replica is believed until it is accused again */
+        }
         index = (uint32_t)g->n_graves++;
     } else {
         index = (uint32_t)sl_rand_below(&g->rand, g->n_graves);
         sl_idmap_remove(&g->by_grave, &g->graves[index].id);
+        sl_pool_unref(g->pool, g->graves[index].goodbye);
     }
-    g->graves[index].id = *id;
-    g->graves[index].version = version;
-    if (sl_idmap_add(&g->by_grave, id, index) < 0)
-        memset(&g->graves[index], 0, sizeof g->graves[index]);
+    g->graves[index] = (struct grave){.id = *id, .version = version, .goodbye = goodbye};
+    if (sl_idmap_add(&g->by_grave, id, index) < 0) {
+        sl_pool_unref(g->pool, goodbye);
+        g->graves[index] = (struct grave){0};
+    }
 }
 
 static void forget(struct sl_gossip *g, uint32_t index)
 {
     struct member *m = member_at(g, index);
-    bury(g, id_at(g, index), newest(g, m));
+    bury(g, id_at(g, index), newest(g, m), m->status == SL_LEFT ? fact_of(g, m, SL_VITALS) : NULL);
     verdict_forget(g, index);
     edges_drop_member(g, index);
     spread_forget(g, index);

@@ -32,6 +32,21 @@ static size_t sections(struct sim_world *w, size_t node, enum sl_kind kind, uint
     return len;
 }
 
+#define LATER_KIND 9
+
+/* What a later version would say besides. */
+static void publish_later(struct sim_world *w, size_t node)
+{
+    struct sim_node *n = &w->nodes[node];
+    uint8_t body[8];
+    if (sim_seed(w->seed, "later", node) % 1000000 >= w->settings.later)
+        return;
+    sl_put64(body, n->change);
+    if (sl_gossip_put(n->core, sim_mono(w, n), (enum sl_kind)LATER_KIND, sl_span_of(body, sizeof body), false) < 0 &&
+        n->account.fail_ppm == 0)
+        sim_violation(w, "node %zu cannot publish a fact of a later version", node);
+}
+
 static bool publish(struct sim_world *w, size_t node, enum sl_kind kind, bool urgent,
                     uint64_t *ret_hash)
 {
@@ -45,6 +60,7 @@ static bool publish(struct sim_world *w, size_t node, enum sl_kind kind, bool ur
     if (r < 0 && n->account.fail_ppm == 0)
         sim_violation(w, "node %zu cannot publish: error %d", node, r);
     free(buffer);
+    publish_later(w, node);
     return r == 0;
 }
 

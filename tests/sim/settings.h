@@ -29,6 +29,7 @@ struct sim_settings {
     uint32_t stores;   /* the first so many nodes keep a registry */
     uint32_t known;    /* peers that a node remembers over a restart */
     bool lasting;      /* identities are kept on disk */
+    uint32_t later;    /* nodes of a later version, which also publish facts of a kind unknown to this one */
     /* start */
     uint32_t start;     /* enum sim_start */
     sl_usec stand;      /* a warm start takes at least so long, for edges to come up */

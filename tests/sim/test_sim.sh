@@ -59,6 +59,7 @@ world "a tenth joins a flock of fifty" --scenario join --nodes 50
 world "everybody is killed at once and finds the others again" --scenario restart --nodes 20
 world "one bad edge fells nobody" --scenario badedge --nodes 20
 world "who left and comes back with its clock set back is alive again" --scenario setback --nodes 20
+world "who missed a goodbye hears of it, though all have forgotten" --scenario missed
 world "new identities on old addresses take their place" --scenario renew --nodes 20
 world "real signatures say what model ones do" --scenario crash --nodes 10 --crypto real
 
