@@ -51,7 +51,7 @@ enum { DIRTY_STATUS = 1, DIRTY_RECORD = 2, DIRTY_VITALS = 4, DIRTY_FORGOTTEN = 8
 struct member {
     uint32_t fact[SL_KINDS]; /* by kind - 1, numbers in the pool + 1; the record is always there while in use */
     uint32_t heard;          /* something new of it was received */
-    uint32_t since;          /* its verdict changed, or it was first seen; never too early */
+    uint32_t since;          /* it went down, left or came back, or was first seen; never too early */
     uint32_t case_index;     /* in g->cases, NONE = nobody accuses it */
     uint32_t dirty_next;     /* the next one that has events */
     uint32_t later;          /* facts of kinds that this version does not know: in g->later, + 1; 0 = none */

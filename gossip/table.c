@@ -184,8 +184,10 @@ void table_set_status(struct sl_gossip *g, uint32_t index, enum sl_status status
     g->n_by_status[before]--;
     g->n_by_status[status]++;
     m->status = (uint8_t)status;
-    m->since = tenth_of(g, g->now) + 1;
-    m->returned = before == SL_DOWN && status < SL_DOWN;
+    if (before >= SL_DOWN || status >= SL_DOWN) { /* between alive and suspect the time since the return counts on */
+        m->since = tenth_of(g, g->now) + 1;
+        m->returned = before == SL_DOWN && status < SL_DOWN;
+    }
     table_mark(g, index, DIRTY_STATUS);
     if (before == SL_LEFT) {
         g->n_ring++;

@@ -173,6 +173,27 @@ START_TEST(who_comes_and_goes_stays_suspect_for_a_while)
 }
 END_TEST
 
+START_TEST(who_has_just_come_back_is_not_felled_again_at_once)
+{
+    pass(SL_SEC(4));
+    give_vitals(2, 5, 10, (struct sl_vitals){0});
+    fall_and_return(10);
+    /* An accuser and its answer in between change nothing about when it came back. */
+    accuse(1, 20, 2, 11);
+    ck_assert_int_eq(status_of(2), SL_SUSPECT);
+    give_vitals(2, 5, 12, (struct sl_vitals){.answered = 11});
+    ck_assert_int_eq(status_of(2), SL_ALIVE);
+    pass(SL_SEC(1));
+    for (unsigned by = 0; by < PEERS; by++) {
+        if (by != 2)
+            accuse(by, 21, 2, 12);
+    }
+    ck_assert_int_eq(status_of(2), SL_SUSPECT);
+    pass(SL_MS(2200)); /* 3 s after its return they count */
+    ck_assert_int_eq(status_of(2), SL_DOWN);
+}
+END_TEST
+
 START_TEST(two_live_nodes_of_one_name_are_told_of_once)
 {
     uint8_t record[SL_RECORD_MAX];
@@ -251,6 +272,7 @@ int main(void)
     tcase_add_test(t, who_accuses_again_and_again_and_is_answered_is_denied);
     tcase_add_test(t, a_denied_accuser_alone_fells_nobody_and_counts_among_many);
     tcase_add_test(t, who_comes_and_goes_stays_suspect_for_a_while);
+    tcase_add_test(t, who_has_just_come_back_is_not_felled_again_at_once);
     tcase_add_test(t, two_live_nodes_of_one_name_are_told_of_once);
     tcase_add_test(t, a_node_restarted_under_its_name_is_no_twin);
     tcase_add_test(t, a_door_without_room_names_others);
