@@ -155,6 +155,7 @@ struct accused {
     size_t n, cap;
     sl_usec half_since, eighth_since; /* SL_NEVER = not at the moment */
     sl_usec recheck;                  /* when time alone may change the verdict; SL_NEVER */
+    bool open;                        /* something was said: to be judged before the verb ends */
 };
 
 /* A fact of a kind that a later version of the protocol has: kept, compared and passed on, not read. */
@@ -257,6 +258,7 @@ struct sl_gossip {
     size_t n_cases, cap_cases;
     struct flap flaps[SL_FLAPS_MAX];
     size_t n_flaps;
+    bool any_open;
     sl_usec judge_all_at; /* somebody's status changed: every case is open again; SL_NEVER */
     sl_usec no_down_until;
     bool isolated;
@@ -454,7 +456,10 @@ void verdict_new_address(struct sl_gossip *g, uint32_t index);
 void verdict_reopen(struct sl_gossip *g);
 void verdict_fini(struct sl_gossip *g);
 void verdict_forget(struct sl_gossip *g, uint32_t index);
-void verdict_judge(struct sl_gossip *g, uint32_t index);
+/* Facts about a member are new: its case, if there is one, is judged by verdict_settle. */
+void verdict_reconsider(struct sl_gossip *g, uint32_t index);
+/* Judge what is open: once, however many accusations a message brought. */
+void verdict_settle(struct sl_gossip *g);
 /* Who accuses `index` of a version above `answered`; at most `max`. */
 size_t verdict_accusers(const struct sl_gossip *g, uint32_t index, uint64_t answered, uint32_t *ret, size_t max);
 void verdict_shift(struct sl_gossip *g, sl_usec lag);

@@ -124,6 +124,7 @@ void sl_gossip_tick(struct sl_gossip *g, sl_usec now)
     watch_tick(g);
     verdict_tick(g);
     self_tick(g);
+    verdict_settle(g);
     spread_tick(g);
     twins_tick(g);
     table_sweep(g);
@@ -249,6 +250,7 @@ void sl_gossip_receive(struct sl_gossip *g, sl_usec now, sl_link link, const voi
     struct sl_read r;
     sl_read_init(&r, p, len);
     dispatch(g, c, &r);
+    verdict_settle(g);
     if (!r.failed)
         return;
     g->stats.refused_frame++;

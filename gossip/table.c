@@ -472,7 +472,7 @@ static void after_vitals(struct sl_gossip *g, uint32_t index, const struct sl_fa
     else if (member_at(g, index)->status == SL_LEFT)
         table_set_status(g, index, SL_ALIVE);
     table_mark(g, index, DIRTY_VITALS);
-    verdict_judge(g, index);
+    verdict_reconsider(g, index);
 }
 
 /* Put a checked fact in its place; the reference is the table's now. False when there is no place. */
@@ -507,7 +507,7 @@ static bool install(struct sl_gossip *g, uint32_t index, struct sl_fact *f)
         } else {
             table_mark(g, index, DIRTY_RECORD);
             verdict_new_address(g, index);
-            verdict_judge(g, index);
+            verdict_reconsider(g, index);
         }
         break;
     case SL_VITALS:
@@ -515,7 +515,7 @@ static bool install(struct sl_gossip *g, uint32_t index, struct sl_fact *f)
         break;
     case SL_SIGHTINGS:
         verdict_sightings(g, index, before, f);
-        verdict_judge(g, index); /* it holds a newer version now */
+        verdict_reconsider(g, index); /* it holds a newer version now */
         break;
     }
     if (before != f)

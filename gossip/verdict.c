@@ -159,7 +159,7 @@ static bool is_flapping(struct sl_gossip *g, uint32_t index)
     return f && f->until != SL_NEVER && g->now < f->until;
 }
 
-void verdict_judge(struct sl_gossip *g, uint32_t index)
+static void judge(struct sl_gossip *g, uint32_t index)
 {
     struct member *m = member_at(g, index);
     struct accused *a = case_of(g, index);
@@ -215,7 +215,7 @@ static void flaps_tick(struct sl_gossip *g)
         if (!is_used(g, index) || member_at(g, index)->status != SL_SUSPECT)
             continue;
         if (case_of(g, index))
-            verdict_judge(g, index);
+            judge(g, index);
         else
             table_set_status(g, index, SL_ALIVE);
     }
@@ -233,14 +233,15 @@ void verdict_tick(struct sl_gossip *g)
         g->judge_all_at = SL_NEVER;
     for (size_t i = 0; i < g->n_cases; i++) {
         if (all || g->now >= g->cases[i].recheck)
-            verdict_judge(g, g->cases[i].member);
+            judge(g, g->cases[i].member);
     }
+    verdict_settle(g);
     flaps_tick(g);
 }
 
 sl_usec verdict_deadline(const struct sl_gossip *g)
 {
-    sl_usec t = g->judge_all_at;
+    sl_usec t = g->any_open ? g->now : g->judge_all_at;
     for (size_t i = 0; i < g->n_cases; i++)
         t = sl_earlier(t, g->cases[i].recheck);
     for (size_t i = 0; i < g->n_flaps; i++)
@@ -320,6 +321,29 @@ static void case_close(struct sl_gossip *g, struct accused *a)
         member_at(g, a->member)->case_index = at;
 }
 
+void verdict_reconsider(struct sl_gossip *g, uint32_t index)
+{
+    struct accused *a = case_of(g, index);
+    if (a)
+        a->open = g->any_open = true;
+}
+
+void verdict_settle(struct sl_gossip *g)
+{
+    if (!g->any_open)
+        return;
+    g->any_open = false;
+    for (size_t i = g->n_cases; i-- > 0;) { /* backwards: the last one takes the place of one that is closed */
+        struct accused *a = &g->cases[i];
+        if (!a->open)
+            continue;
+        a->open = false;
+        judge(g, a->member);
+        if (a->n == 0)
+            case_close(g, a);
+    }
+}
+
 void verdict_fini(struct sl_gossip *g)
 {
     for (size_t i = 0; i < g->n_cases; i++)
@@ -354,9 +378,7 @@ static void acquit(struct sl_gossip *g, uint32_t accuser, uint32_t index)
             break;
         }
     }
-    verdict_judge(g, index);
-    if (a && a->n == 0)
-        case_close(g, a);
+    verdict_reconsider(g, index);
 }
 
 static const struct sl_sighting *entry_about(const struct sl_sighting *entries, size_t n, const struct sl_id *id)
@@ -396,7 +418,7 @@ void verdict_sightings(struct sl_gossip *g, uint32_t accuser, const struct sl_fa
             self_accused(g, now[i].seen, false);
         else if (accuser != g->self)
             watch_doubt(g, index);
-        verdict_judge(g, index);
+        verdict_reconsider(g, index);
     }
 }
 
@@ -428,7 +450,7 @@ void verdict_new_member(struct sl_gossip *g, uint32_t index)
         if (s)
             accuse(g, i, index, s);
     }
-    verdict_judge(g, index);
+    verdict_reconsider(g, index);
 }
 
 /* `index` leaves the table: nothing it said counts, and nothing said of it. */
