@@ -160,6 +160,8 @@ void sim_oom(struct sim_world *w, size_t node, uint32_t fail_ppm)
     w->nodes[node].account.fail_ppm = fail_ppm;
     w->nodes[node].since = w->now;
     sim_measure_changed(w);
+    if (fail_ppm == 0)
+        sim_put_again(w, node);
 }
 
 void sim_clock(struct sim_world *w, size_t node, sl_usec step)

@@ -59,9 +59,24 @@ static bool publish(struct sim_world *w, size_t node, enum sl_kind kind, bool ur
     int r = sl_gossip_put(n->core, sim_mono(w, n), kind, s, urgent);
     if (r < 0 && n->account.fail_ppm == 0)
         sim_violation(w, "node %zu cannot publish: error %d", node, r);
+    n->unsaid |= r < 0;
     free(buffer);
     publish_later(w, node);
     return r == 0;
+}
+
+void sim_put_again(struct sim_world *w, size_t node)
+{
+    struct sim_node *n = &w->nodes[node];
+    uint64_t hash;
+    if (n->core == NULL || n->life != SIM_RUNNING || n->leaving || !n->unsaid)
+        return;
+    n->unsaid = false;
+    sim_enter(w, node);
+    (void)publish(w, node, SL_RECORD, false, &hash);
+    (void)publish(w, node, SL_VITALS, false, &hash);
+    sim_drain(w, node);
+    sim_exit(w);
 }
 
 uint64_t sim_put(struct sim_world *w, size_t node, enum sl_kind kind, bool urgent)

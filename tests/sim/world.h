@@ -122,6 +122,7 @@ struct sim_node {
     size_t n_links, cap_links;
     sl_link next_accept;
     bool leaving, left_known, isolated, store_failed;
+    bool unsaid; /* memory ran out when it published: as node/ does, it tries again */
     bool too_large;    /* and it has been said */
     size_t members;    /* in its table when its memory was last looked at */
     size_t links_peak; /* connections, since then */
@@ -269,5 +270,7 @@ void sim_start_warm(struct sim_world *w, const struct sim_set *set);
 void sim_core_wake(struct sim_world *w, size_t node, unsigned flags);
 /* Publish a change of the node's services; its number. */
 uint64_t sim_put(struct sim_world *w, size_t node, enum sl_kind kind, bool urgent);
+/* Memory is back: publish what could not be. */
+void sim_put_again(struct sim_world *w, size_t node);
 
 #endif
