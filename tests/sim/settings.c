@@ -49,8 +49,8 @@ static const struct setting {
     {"pairs_max", COUNT, AT(pairs_max), "256", "nodes whose view of all versions is watched"},
     {"core_bytes", COUNT, AT(core_bytes), "131072", "memory that a node may take for itself"},
     {"member_bytes", COUNT, AT(member_bytes), "4096", "and for each member"},
-    {"link_bytes", COUNT, AT(link_bytes), "32768",
-     "and for each connection: a page on its way out"},
+    {"link_bytes", COUNT, AT(link_bytes), "131072",
+     "and for each connection: what its budget lets out at once"},
     {"strict", YESNO, AT(strict), "no", "holding a healthy node down is a violation at once"},
 };
 
