@@ -148,9 +148,9 @@ static void has_returned(struct sl_gossip *g, uint32_t index)
     if (f->member != index || g->now - f->last >= SL_FLAP_WINDOW)
         *f = (struct flap){.member = index, .until = SL_NEVER};
     f->last = g->now;
-    sl_usec hold = SL_FLAP_HOLD << (f->returns < 6 ? f->returns : 6);
-    if (f->returns++ > 0)
-        f->until = g->now + sl_earlier(hold / 2, SL_FLAP_HOLD_MAX);
+    if (f->returns > 0)
+        f->until = g->now + sl_earlier(SL_FLAP_HOLD << (f->returns < 8 ? f->returns - 1 : 7), SL_FLAP_HOLD_MAX);
+    f->returns++;
 }
 
 static bool is_flapping(struct sl_gossip *g, uint32_t index)
