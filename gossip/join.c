@@ -26,12 +26,19 @@ static struct seed *seed_of(struct sl_gossip *g, const struct sl_addr *addr)
     return NULL;
 }
 
+static void seed_add(struct sl_gossip *g, const struct sl_addr *addr, sl_usec next, bool once)
+{
+    struct seed *s = seed_of(g, addr);
+    if (s)
+        s->once &= once; /* who is a seed stays one, whoever names him */
+    else if (g->n_seeds < SL_SEEDS_KEPT && !sl_addr_eq(addr, &g->config.addr) &&
+             sl_alloc_grow(mem(g), (void **)&g->seeds, sizeof *g->seeds, &g->cap_seeds, g->n_seeds + 1) == 0)
+        g->seeds[g->n_seeds++] = (struct seed){.addr = *addr, .next = next, .once = once};
+}
+
 void sl_gossip_seed(struct sl_gossip *g, sl_usec now, const struct sl_addr *addr)
 {
-    if (g->n_seeds == SL_SEEDS_KEPT || seed_of(g, addr) || sl_addr_eq(addr, &g->config.addr) ||
-        sl_alloc_grow(mem(g), (void **)&g->seeds, sizeof *g->seeds, &g->cap_seeds, g->n_seeds + 1) < 0)
-        return;
-    g->seeds[g->n_seeds++] = (struct seed){.addr = *addr, .next = now};
+    seed_add(g, addr, now, false);
 }
 
 void sl_gossip_unseed(struct sl_gossip *g, const struct sl_addr *addr)
@@ -146,10 +153,7 @@ void join_referred(struct sl_gossip *g, struct sl_span names)
         if (len >= names.len || !sl_addr_read(sl_span_of(names.p + 1, len), &addr))
             return;
         names = sl_span_of(names.p + 1 + len, names.len - 1 - len);
-        size_t before = g->n_seeds;
-        sl_gossip_seed(g, g->now, &addr);
-        if (g->n_seeds > before)
-            g->seeds[before].once = true;
+        seed_add(g, &addr, g->now, true);
     }
 }
 
