@@ -132,7 +132,8 @@ void spread_news(struct sl_gossip *g, uint32_t member, uint8_t kind, sl_usec del
     struct waiting *w = find(g, member, kind);
     for (size_t i = 0; i < g->n_edges; i++) {
         const struct edge *e = &g->edges[i];
-        bool wants = delay <= SL_SPREAD_URGENT || (e->wanted && e->eager);
+        /* Our own goes to everybody connected: a newcomer's neighbours are not settled when it begins to offer. */
+        bool wants = delay <= SL_SPREAD_URGENT || from == NONE || (e->wanted && e->eager);
         if (e->conn == NONE || e->conn == from || !wants)
             continue;
         if (!w && (w = add(g, member, kind)) == NULL)
