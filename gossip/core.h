@@ -103,6 +103,7 @@ struct conn {
 /* What this node has to do with one other: it is a ring neighbour, or there is a proven link to it. */
 struct edge {
     uint32_t member;
+    bool initiates;   /* of the pair, we beat on schedule: SipHash says */
     uint32_t conn;    /* slot of its proven connection, NONE */
     bool wanted;      /* a ring neighbour, or a down one that we have the duty to keep trying */
     bool eager;       /* gets all news, not the urgent alone */

@@ -92,6 +92,8 @@ static void ask(struct sl_gossip *g, struct conn *c, unsigned depth, uint32_t pr
 
 static void start(struct sl_gossip *g, struct edge *e)
 {
+    if (e->conn == NONE) /* a last beat over the lesser of two connections, when the better one has ended */
+        return;
     e->sync_at = SL_NEVER;
     e->sync_asked = false;
     e->sync_backoff = e->sync_backoff ? sl_earlier(2 * e->sync_backoff, SL_SYNC_BACKOFF_MAX) : SL_SEC(1);

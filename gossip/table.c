@@ -387,6 +387,9 @@ static bool may_be_new(struct sl_gossip *g, const struct sl_fact_header *h, stru
             return false;
         }
         if (grave_holds(g, &h->origin, h->version)) {
+            struct sl_fact *goodbye = grave_goodbye(g, &h->origin);
+            if (goodbye && from != NONE)
+                spread_fact(g, goodbye, from);
             g->stats.facts_old++;
             return false;
         }
@@ -409,6 +412,8 @@ static bool may_be_new(struct sl_gossip *g, const struct sl_fact_header *h, stru
         g->stats.facts_old++;
         if (h->version.epoch < epoch)
             remind(g, index, from);
+        else if (m->status == SL_LEFT && h->kind == SL_VITALS && from != NONE)
+            spread_push(g, index, SL_VITALS, from);
         return false;
     }
     return true; /* or one version, two contents: the hash decides below */
@@ -547,6 +552,22 @@ static bool merge(struct sl_gossip *g, struct sl_fact *f)
     return true;
 }
 
+/* Sightings that are not passed on to all still reach whom they accuse: who does not hear cannot answer, and would
+ * be felled by one accuser in a small flock (simulator, swarm, seed 86). */
+static void tell_accused(struct sl_gossip *g, uint32_t index, const struct sl_fact *f)
+{
+    struct sl_sighting entries[SL_SIGHTING_ENTRIES_MAX];
+    size_t n = 0;
+    if (!sl_sightings_read(sl_fact_body(f), entries, &n))
+        return;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t accused = table_find(g, &entries[i].accused);
+        struct edge *e = accused == NONE ? NULL : edge_of(g, accused);
+        if (e && e->conn != NONE)
+            spread_push(g, index, SL_SIGHTINGS, e->conn);
+    }
+}
+
 bool table_merge(struct sl_gossip *g, struct sl_span bytes, uint32_t from)
 {
     struct sl_fact_header h;
@@ -584,6 +605,8 @@ bool table_merge(struct sl_gossip *g, struct sl_span bytes, uint32_t from)
         return false;
     if (h.kind != SL_SIGHTINGS || from == NONE || may_pass_sightings(g, member_at(g, index)))
         spread_news(g, index, h.kind, spread_delay(g, f), from);
+    else
+        tell_accused(g, index, f);
     return true;
 }
 

@@ -22,6 +22,17 @@ struct edge *edge_of(struct sl_gossip *g, uint32_t member)
     return NULL;
 }
 
+/* Both ends agree who of them beats on schedule. */
+static bool who_initiates(const struct sl_gossip *g, uint32_t member)
+{
+    const struct sl_id *a = &g->id, *b = id_at(g, member);
+    uint8_t pair[2 * SL_ID_LEN];
+    bool first = sl_id_cmp(a, b) < 0;
+    memcpy(pair, first ? a->b : b->b, SL_ID_LEN);
+    memcpy(pair + SL_ID_LEN, first ? b->b : a->b, SL_ID_LEN);
+    return (sl_siphash(g->config.bundle.flock, pair, sizeof pair) & 1) == first;
+}
+
 struct edge *edge_add(struct sl_gossip *g, uint32_t member)
 {
     if (sl_alloc_grow(mem(g), (void **)&g->edges, sizeof *g->edges, &g->cap_edges, g->n_edges + 1) < 0)
@@ -29,6 +40,7 @@ struct edge *edge_add(struct sl_gossip *g, uint32_t member)
     struct edge *e = &g->edges[g->n_edges++];
     memset(e, 0, sizeof *e);
     e->member = member;
+    e->initiates = who_initiates(g, member);
     e->conn = NONE;
     e->next_beat = e->next_try = e->compare_at = SL_NEVER;
     e->differ_since = e->sync_at = SL_NEVER;
@@ -63,17 +75,6 @@ static sl_usec shift_of(const struct sl_gossip *g)
     return n > SL_SHIFT_EDGES ? SL_SHIFT_MAX : SL_SEC(n ? n : 1);
 }
 
-/* Both ends agree who of them beats on schedule. */
-static bool initiates(const struct sl_gossip *g, const struct edge *e)
-{
-    const struct sl_id *a = &g->id, *b = id_at(g, e->member);
-    uint8_t pair[2 * SL_ID_LEN];
-    bool first = sl_id_cmp(a, b) < 0;
-    memcpy(pair, first ? a->b : b->b, SL_ID_LEN);
-    memcpy(pair + SL_ID_LEN, first ? b->b : a->b, SL_ID_LEN);
-    return (sl_siphash(g->config.bundle.flock, pair, sizeof pair) & 1) == first;
-}
-
 /* How far `t` is from when our other edges are due, this shift or any, if all keep their places. */
 static sl_usec gap_at(const struct sl_gossip *g, const struct edge *e, sl_usec t)
 {
@@ -82,7 +83,7 @@ static sl_usec gap_at(const struct sl_gossip *g, const struct edge *e, sl_usec t
         const struct edge *other = &g->edges[k];
         if (other == e || other->conn == NONE || !other->promised)
             continue;
-        sl_usec due = other->next_beat - (initiates(g, other) ? 0 : SL_PROMISE_GRACE);
+        sl_usec due = other->next_beat - (other->initiates ? 0 : SL_PROMISE_GRACE);
         sl_usec d = (t > due ? t - due : due - t) % shift;
         gap = sl_earlier(gap, sl_earlier(d, shift - d));
     }
@@ -350,7 +351,7 @@ static void pack_common(struct sl_gossip *g, struct sl_pack *w, const struct edg
 /* When our next scheduled beat comes, in ms; 0 when it is the other end that beats. */
 static uint64_t promise_of(const struct sl_gossip *g, const struct edge *e)
 {
-    if (!initiates(g, e) || e->next_beat <= g->now)
+    if (!e->initiates || e->next_beat <= g->now)
         return 0;
     return (uint64_t)((e->next_beat - g->now + 999) / 1000);
 }
@@ -395,7 +396,7 @@ static void beat_now(struct sl_gossip *g, struct edge *e)
 static void beat_scheduled(struct sl_gossip *g, struct edge *e)
 {
     sl_usec next = next_slot(g, e, SL_SLOTS_ALL);
-    if (!initiates(g, e)) { /* the peer broke its promise: look for ourselves, and again after a shift */
+    if (!e->initiates) { /* the peer broke its promise: look for ourselves, and again after a shift */
         e->next_beat = next + SL_PROMISE_GRACE;
         beat_now(g, e);
         return;
@@ -411,7 +412,7 @@ static void beat_scheduled(struct sl_gossip *g, struct edge *e)
 /* The echo of a scheduled beat says when the next one suits the other end. Of any other it changes nothing. */
 static void settle_slot(struct sl_gossip *g, struct edge *e, uint32_t of, uint64_t bits)
 {
-    if (of != e->scheduled_seq || !initiates(g, e))
+    if (of != e->scheduled_seq || !e->initiates)
         return;
     e->scheduled_seq = 0;
     if (bits & SL_SLOTS_ALL)
@@ -468,7 +469,7 @@ void watch_beat(struct sl_gossip *g, struct conn *c, struct sl_read *r)
     sl_pack_uint(&w, seq);
     sl_pack_uint(&w, e->echo_seq);
     sl_pack_uint(&w, promise_of(g, e));
-    sl_pack_uint(&w, initiates(g, e) ? 0 : free_slots(g, e));
+    sl_pack_uint(&w, e->initiates ? 0 : free_slots(g, e));
     pack_common(g, &w, e);
     out_send(g, c, out, w.len);
 }
@@ -530,8 +531,8 @@ void edge_up(struct sl_gossip *g, struct edge *e, uint32_t conn)
     if (e->next_try != SL_NEVER && !edge_fails(e))
         e->next_try = SL_NEVER;
     /* The dialler proves the edge at once; the schedule starts somewhere in a shift. */
-    e->next_beat = initiates(g, e) ? first_slot(g, e) : g->now + SL_SHIFT_MAX + SL_PROMISE_GRACE;
-    e->promised = initiates(g, e);
+    e->next_beat = e->initiates ? first_slot(g, e) : g->now + SL_SHIFT_MAX + SL_PROMISE_GRACE;
+    e->promised = e->initiates;
     e->compare_at = g->now + sl_rand_span(&g->rand, SL_SETTLE, 2 * SL_SETTLE);
     if (c->ours || edge_fails(e))
         beat(g, e, repeats_of(g));

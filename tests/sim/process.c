@@ -42,7 +42,8 @@ static void publish_later(struct sim_world *w, size_t node)
     if (sim_seed(w->seed, "later", node) % 1000000 >= w->settings.later)
         return;
     sl_put64(body, n->change);
-    if (sl_gossip_put(n->core, sim_mono(w, n), (enum sl_kind)LATER_KIND, sl_span_of(body, sizeof body), false) < 0 &&
+    if (sl_gossip_put(n->core, sim_mono(w, n), (enum sl_kind)LATER_KIND,
+                      sl_span_of(body, sizeof body), false) < 0 &&
         n->account.fail_ppm == 0)
         sim_violation(w, "node %zu cannot publish a fact of a later version", node);
 }

@@ -23,13 +23,14 @@ struct sim_settings {
     sl_usec link_cost;   /* besides, of a handshake at either end, and of a connection's end */
     uint32_t per_host;   /* nodes on one host */
     uint32_t processors; /* of a host, shared by its nodes; 0 = one for each node */
-    uint32_t zones;    /* 0 = none */
-    uint32_t seeds;    /* the first so many nodes are everybody's seeds */
-    uint32_t services; /* that each node offers */
-    uint32_t stores;   /* the first so many nodes keep a registry */
-    uint32_t known;    /* peers that a node remembers over a restart */
-    bool lasting;      /* identities are kept on disk */
-    uint32_t later;    /* nodes of a later version, which also publish facts of a kind unknown to this one */
+    uint32_t zones;      /* 0 = none */
+    uint32_t seeds;      /* the first so many nodes are everybody's seeds */
+    uint32_t services;   /* that each node offers */
+    uint32_t stores;     /* the first so many nodes keep a registry */
+    uint32_t known;      /* peers that a node remembers over a restart */
+    bool lasting;        /* identities are kept on disk */
+    uint32_t
+        later; /* nodes of a later version, which also publish facts of a kind unknown to this one */
     /* start */
     uint32_t start;     /* enum sim_start */
     sl_usec stand;      /* a warm start takes at least so long, for edges to come up */

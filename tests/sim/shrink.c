@@ -18,6 +18,7 @@ struct shrink {
     sl_usec at;                /* when `best` fails */
     double deadline_s, took_s; /* the last run that failed to fail took so long */
     unsigned n_runs;
+    bool told_crash;
     size_t told; /* measure of what progress was told of */
 };
 
@@ -42,6 +43,12 @@ static bool fails(struct shrink *s, struct sim_scene *c, uint64_t seed, struct s
     s->n_runs++;
     if (!t->violated && !t->timed_out)
         s->took_s = sim_clock_s() - from;
+    if (t->crash && !t->violated && !s->told_crash) {
+        s->told_crash = true;
+        fprintf(stderr,
+                "starling-sim: one candidate crashed (signal %d), which is another matter:\n%s",
+                t->crash, text);
+    }
     free(text);
     return t->violated;
 }

@@ -127,6 +127,7 @@ static bool listen_to(int fd, double deadline_s, struct listener *l)
 static void crashed(const char *kind, int signal_number, struct sim_trial *ret)
 {
     char crash[64];
+    ret->crash = signal_number;
     snprintf(crash, sizeof crash, "the program ended by signal %d", signal_number);
     if (ret->violated || (*kind && strcmp(kind, crash) != 0))
         return;

@@ -6,6 +6,7 @@
 
 struct sim_trial {
     bool violated, timed_out, made_no_sense;
+    int crash;                 /* it ended by this signal, whatever was asked for; 0 = it did not */
     char kind[256], text[256]; /* of the violation */
     sl_usec at;                /* of the scenario's time; SL_NEVER = not known */
     size_t nodes;

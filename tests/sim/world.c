@@ -208,7 +208,8 @@ int sim_world_init(struct sim_world *w, size_t n, uint64_t seed,
     sim_always_init(w);
     w->nodes = sim_zero(n * sizeof *w->nodes);
     if (settings->processors)
-        w->processors = sim_zero((sim_host(w, n) + 1) * settings->processors * sizeof *w->processors);
+        w->processors =
+            sim_zero((sim_host(w, n) + 1) * settings->processors * sizeof *w->processors);
     bool ok = pool_new(w);
     for (size_t i = 0; i < n && ok; i++) {
         node_init(w, i);

@@ -73,7 +73,13 @@ struct sim_identity {
 };
 
 /* Something that reaches a process, in the order in which its kernel saw it. */
-enum sim_item_kind { SIM_ITEM_MESSAGE, SIM_ITEM_HANDSHAKE, SIM_ITEM_SHAKEN, SIM_ITEM_LINK, SIM_ITEM_TICK };
+enum sim_item_kind {
+    SIM_ITEM_MESSAGE,
+    SIM_ITEM_HANDSHAKE,
+    SIM_ITEM_SHAKEN,
+    SIM_ITEM_LINK,
+    SIM_ITEM_TICK
+};
 struct sim_item {
     struct sim_item *next;
     enum sim_item_kind kind;
@@ -122,7 +128,7 @@ struct sim_node {
     size_t n_links, cap_links;
     sl_link next_accept;
     bool leaving, left_known, isolated, store_failed;
-    bool unsaid; /* memory ran out when it published: as node/ does, it tries again */
+    bool unsaid;       /* memory ran out when it published: as node/ does, it tries again */
     bool too_large;    /* and it has been said */
     size_t members;    /* in its table when its memory was last looked at */
     size_t links_peak; /* connections, since then */

@@ -7,7 +7,7 @@
 #include "core_help.h"
 
 static struct sl_span looked_for;
-static unsigned found, referrals, busy, conflicts;
+static unsigned found, told_accused, referrals, busy, conflicts;
 static struct sl_id conflict_id;
 
 static bool holds(struct sl_span in, struct sl_span what)
@@ -25,6 +25,8 @@ static void look(const struct sl_out *o)
         return;
     if (looked_for.len && o->link == 4 && holds(o->bytes, looked_for))
         found++;
+    if (looked_for.len && o->link == 8 && holds(o->bytes, looked_for)) /* peer 3's */
+        told_accused++;
     if (o->bytes.len > 2 && o->bytes.p[0] == SL_M3 && o->bytes.p[1] == SL_REASON_BUSY)
         busy++;
     if (o->bytes.len > 2 && o->bytes.p[0] == 0x92 && o->bytes.p[1] == 9)
@@ -43,7 +45,7 @@ static void begin(void)
 {
     setup();
     looked_for = sl_span_of(NULL, 0);
-    found = referrals = busy = conflicts = 0;
+    found = told_accused = referrals = busy = conflicts = 0;
     on_out = look;
     on_event = hear;
     answering = true;
@@ -258,6 +260,7 @@ START_TEST(sightings_without_end_are_not_passed_on_without_end)
     ck_assert_uint_eq(version_of(2).seq, 109);
     ck_assert_uint_ge(found, 30);
     ck_assert_uint_le(found, 34);
+    ck_assert_uint_eq(told_accused, 100); /* whom they accuse hears them all */
 }
 END_TEST
 
