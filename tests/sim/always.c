@@ -85,21 +85,11 @@ void sim_always_event(struct sim_world *w, size_t observer, struct sim_identity 
                   observer, who->node);
 }
 
-/* ---- a process begins, a process ends ---- */
+/* ---- a process begins ---- */
 
 void sim_always_started(struct sim_world *w, size_t node)
 {
     sim_set_fini(&sim_self(w, node)->forgotten_by);
-}
-
-void sim_always_stopped(struct sim_world *w, size_t node)
-{
-    if (is_watched(w, node))
-        memset(w->always.identity + place(w, node, 0), 0,
-               w->n * KINDS * sizeof *w->always.identity);
-    for (size_t i = 0; i < w->n_identities; i++)
-        if (w->identities[i]->forgotten_by.bits)
-            sim_set_drop(&w->identities[i]->forgotten_by, node);
 }
 
 /* ---- memory ---- */
@@ -136,4 +126,17 @@ void sim_always_look(struct sim_world *w)
         sim_violation(w, "%llu blocks of memory were given back with a wrong size",
                       (unsigned long long)w->memory.n_wrong_sizes);
     }
+}
+
+/* ---- a process ends ---- */
+
+void sim_always_stopping(struct sim_world *w, size_t node)
+{
+    look_at(w, node);
+    if (is_watched(w, node))
+        memset(w->always.identity + place(w, node, 0), 0,
+               w->n * KINDS * sizeof *w->always.identity);
+    for (size_t i = 0; i < w->n_identities; i++)
+        if (w->identities[i]->forgotten_by.bits)
+            sim_set_drop(&w->identities[i]->forgotten_by, node);
 }

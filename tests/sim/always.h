@@ -23,7 +23,7 @@ void sim_always_event(struct sim_world *w, size_t observer, struct sim_identity 
                       enum sl_event_type type);
 /* A process begins, a process ends. */
 void sim_always_started(struct sim_world *w, size_t node);
-void sim_always_stopped(struct sim_world *w, size_t node);
+void sim_always_stopping(struct sim_world *w, size_t node);
 /* Now and then: memory. */
 void sim_always_look(struct sim_world *w);
 

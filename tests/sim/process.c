@@ -196,11 +196,12 @@ void sim_core_stop(struct sim_world *w, size_t node)
         n->inbox = item->next;
         sim_item_free(w, item);
     }
+    sim_always_stopping(w, node);
     sl_store_free(n->store);
     sl_gossip_free(n->core);
     n->store = NULL;
     n->core = NULL;
-    sim_always_stopped(w, node);
+    n->account.peak = n->account.used;
     n->too_large = false;
     n->members = n->links_peak = 0;
     n->working = n->tick_waits = n->leaving = n->left_known = n->isolated = false;
