@@ -31,7 +31,7 @@
 /* Messages on a proven link: [type, ...]. */
 enum message {
     MSG_BEAT = 1,  /* seq, next scheduled beat in ms, root, against-epoch, against-seq */
-    MSG_ECHO = 2,  /* seq of the beat, seq, next in ms, free slots, root, against-epoch, against-seq */
+    MSG_ECHO = 2,  /* seq of the beat, seq, next (or unwatched for) in ms, free slots, root, against-epoch, against-seq */
     MSG_ACK = 3,   /* seq of the echo, next in ms */
     MSG_FACTS = 4, /* fact, fact, ... */
     MSG_TREE = 5,  /* depth, prefix, root, 16 sums */
@@ -115,9 +115,11 @@ struct edge {
     unsigned repeats;   /* left */
     uint32_t echo_seq;  /* our echo waits for its acknowledgement; 0 = no */
     sl_usec ack_until;
-    uint32_t scheduled_seq; /* of the last scheduled beat, until its echo is here; 0 = no */
+    uint32_t scheduled_seq; /* of the last scheduled or extra beat, until its echo is here; 0 = no */
+    bool extra;         /* that was an extra one */
     bool promised;      /* next_beat is known, to the one that beats or by its promise */
-    sl_usec next_beat;  /* the scheduled one, or when the peer's promise is broken */
+    sl_usec next_beat;  /* the scheduled or an extra one, or when the peer's promise is broken */
+    sl_usec slot_at;    /* where we beat on schedule: the scheduled one */
     sl_usec compare_at; /* compare roots once more, when what the new edge brought has settled; SL_NEVER */
 
     /* trying */
@@ -150,13 +152,31 @@ struct accusation {
     struct sl_version seen;
 };
 
+/* Who watches a member in our view, and who is so near that in its own view it may. Kept with a case; of each ring,
+ * until something changes on the stretch that it was read from. */
+#define NEAR_MAX (2 * (SL_HOST_SKIP + 2 * SL_WATCHER_SLACK + 2))
+struct vicinity {
+    uint32_t near[SL_RINGS][NEAR_MAX]; /* NONE fills it up */
+    uint32_t chosen[SL_RINGS][SL_HOST_SKIP + 2]; /* by it and of it; likewise */
+    struct stretch {
+        uint64_t from, length; /* in places of the ring, which has 2^64 */
+    } seen[SL_RINGS];
+    uint32_t watchers[SL_RINGS * (SL_HOST_SKIP + 2)]; /* all who were chosen, once: live ones */
+    unsigned n_watchers;
+    unsigned known; /* rings that are up to date, as bits */
+    bool whole;
+};
+
 struct accused {
     uint32_t member;
+    struct vicinity *around; /* owned */
     struct accusation *list;
     size_t n, cap;
     sl_usec half_since, eighth_since; /* SL_NEVER = not at the moment */
     sl_usec recheck;                  /* when time alone may change the verdict; SL_NEVER */
     bool open;                        /* something was said: to be judged before the verb ends */
+    bool moved;                       /* a neighbour is down, back or gone: to be judged with g->judge_moved_at */
+    bool majority;                    /* at least half of its live watchers accuse it */
 };
 
 /* A fact of a kind that a later version of the protocol has: kept, compared and passed on, not read. */
@@ -260,9 +280,11 @@ struct sl_gossip {
     struct flap flaps[SL_FLAPS_MAX];
     size_t n_flaps;
     bool any_open;
-    sl_usec judge_all_at; /* somebody's status changed: every case is open again; SL_NEVER */
+    sl_usec judge_moved_at; /* somebody's status changed: cases that it stands near are judged again; SL_NEVER */
+    sl_usec recheck_at;     /* the earliest `recheck` of all cases, or before it */
     sl_usec no_down_until;
     bool isolated;
+    sl_usec look_next;  /* not before this all edges are looked at again */
     sl_usec mute_since; /* half of our edges fail; SL_NEVER */
     bool muted;
     uint32_t beat_seq;
@@ -402,9 +424,11 @@ struct neighbour {
 };
 /* Everybody `index` watches: on each ring, both ways, up to the first live one. */
 size_t ring_neighbours(const struct sl_gossip *g, uint32_t index, struct neighbour *ret);
-/* Live watchers of `index`, and whether those in `ask` count as watchers (slack included). */
-size_t ring_watchers(const struct sl_gossip *g, uint32_t index, const uint32_t *ask, size_t n_ask,
-                     bool *ret_counts);
+/* Read it from the rings, where it is not known. */
+void ring_vicinity(const struct sl_gossip *g, uint32_t index, struct vicinity *v);
+/* On which rings, as bits, what was read depends on that member. */
+unsigned ring_seen(const struct sl_gossip *g, const struct vicinity *v, uint32_t member);
+bool ring_near(const struct vicinity *v, uint32_t member);
 
 /* link.c */
 void link_init(struct sl_gossip *g);
@@ -454,7 +478,9 @@ void verdict_sightings(struct sl_gossip *g, uint32_t accuser, const struct sl_fa
                        const struct sl_fact *after);
 void verdict_new_member(struct sl_gossip *g, uint32_t index);
 void verdict_new_address(struct sl_gossip *g, uint32_t index);
-void verdict_reopen(struct sl_gossip *g);
+/* A member is new on the rings, off them, down or back (`judge`), or has another host or zone: whoever it stands near to is
+ * watched by others now. */
+void verdict_moved(struct sl_gossip *g, uint32_t index, bool judge);
 void verdict_fini(struct sl_gossip *g);
 void verdict_forget(struct sl_gossip *g, uint32_t index);
 /* Facts about a member are new: its case, if there is one, is judged by verdict_settle. */

@@ -21,11 +21,14 @@
 #define SL_SHIFT_EDGES 12        /* with more edges a shift is SL_SHIFT_MAX */
 #define SL_SLOTS 32              /* places of the next beat to choose from, in a shift around the present one */
 #define SL_SLOTS_ALL ((UINT64_C(1) << SL_SLOTS) - 1)
+#define SL_GAP_MAX SL_SEC(2)      /* nobody looks at a node for longer than this: an extra beat */
+#define SL_GAP_LOOK SL_SEC(1)    /* so far into the gap */
+#define SL_LOOK_GAP SL_SEC(4)    /* between looks at all edges, when two fail */
 #define SL_BEAT_TIMEOUT SL_MS(550)       /* a freeze of 2 s must end before two rounds of two do */
 #define SL_BEAT_TIMEOUT_SMALL SL_MS(750) /* below SL_EDGES_SMALL edges */
 #define SL_EDGES_SMALL 8
 #define SL_EDGES_TINY 3          /* below: repeat twice, for nobody else can be asked */
-#define SL_PROMISE_GRACE SL_MS(300)
+#define SL_PROMISE_GRACE SL_MS(150)
 #define SL_RTT_TIMEOUT_MAX SL_SEC(3)
 #define SL_RETRY_FAST SL_SEC(1)  /* to a failing neighbour, up to SL_RETRY_FAST_N times */
 #define SL_RETRY_FAST_N 8

@@ -131,8 +131,14 @@ static uint32_t choose(const struct sl_gossip *g, size_t r, uint32_t index, cons
 /* The ring around one member: live ones in front and behind, whom it chose in front, and who chose it. */
 struct around {
     uint32_t front[SL_ZONE_LOOK], back[SL_ZONE_LOOK], chose, chosen_by[SL_HOST_SKIP + 1];
+    size_t look; /* how many were looked for on each side */
     size_t n_front, n_back, n_chosen_by;
 };
+
+static uint64_t place_of(const struct sl_gossip *g, size_t r, uint32_t index)
+{
+    return g->pool->identities[index].ring[r];
+}
 
 static bool chose_us(const struct sl_gossip *g, size_t r, uint32_t who, uint32_t us)
 {
@@ -156,9 +162,9 @@ static void look_around(const struct sl_gossip *g, size_t r, uint32_t index, str
     size_t at = sl_pool_place(g->pool, r, index);
     const struct sl_who *self = who_at(g, index);
     bool by_zone = zone_ring(r) && self->zone.len > 0;
-    size_t look = by_zone ? SL_ZONE_LOOK : SL_HOST_SKIP + 1 + SL_WATCHER_SLACK;
-    ret->n_front = walk_live(g, walk_from(g, r, 0, at), ret->front, look);
-    ret->n_back = walk_live(g, walk_from(g, r, 1, at), ret->back, look);
+    ret->look = by_zone ? SL_ZONE_LOOK : SL_HOST_SKIP + 1 + SL_WATCHER_SLACK;
+    ret->n_front = walk_live(g, walk_from(g, r, 0, at), ret->front, ret->look);
+    ret->n_back = walk_live(g, walk_from(g, r, 1, at), ret->back, ret->look);
     ret->chose = choose(g, r, index, ret->front, ret->n_front);
     ret->n_chosen_by = 0;
     bool zone_seen = false;
@@ -210,46 +216,96 @@ size_t ring_neighbours(const struct sl_gossip *g, uint32_t index, struct neighbo
     return n;
 }
 
-/* Whether `who` is one of the first few of a side; on a ring by zones, also of the first few of the zone. */
-static bool is_near(const struct sl_gossip *g, size_t r, uint32_t index, uint32_t who, const uint32_t *side, size_t n)
+/* The first few of a side may count as watchers, since views differ by a place or two; on a ring by zones also the first
+ * few of the zone. */
+static size_t add_near(const struct sl_gossip *g, size_t r, uint32_t index, const uint32_t *side, size_t n_side,
+                       uint32_t *near, size_t n)
 {
     size_t of_zone = 0;
-    for (size_t k = 0; k < n && of_zone <= SL_WATCHER_SLACK; k++) {
-        bool suited = zone_ring(r) && suits(g, r, index, side[k]);
-        if (side[k] == who && (suited || k <= SL_HOST_SKIP + SL_WATCHER_SLACK))
-            return true;
-        of_zone += suited && k > SL_HOST_SKIP + SL_WATCHER_SLACK;
-    }
-    return false;
-}
-
-size_t ring_watchers(const struct sl_gossip *g, uint32_t index, const uint32_t *ask, size_t n_ask,
-                     bool *ret_counts)
-{
-    if (g->n_ring <= WHOLE) {
-        size_t live = 0, seen = 0;
-        struct walk w = walk_from(g, 0, 0, sl_pool_place(g->pool, 0, index));
-        for (uint32_t other; seen < n_others(g, index) && (other = walk_next(g, &w)) != NONE; seen++)
-            live += is_live(member_at(g, other));
-        for (size_t i = 0; i < n_ask; i++)
-            ret_counts[i] = ask[i] != index;
-        return live;
-    }
-    struct neighbour watchers[NEIGHBOURS_MAX];
-    size_t n = 0;
-    for (size_t i = 0; i < n_ask; i++)
-        ret_counts[i] = false;
-    for (size_t r = 0; r < SL_RINGS; r++) {
-        struct around a;
-        look_around(g, r, index, &a);
-        if (a.chose != NONE)
-            n = add_once(watchers, n, (struct neighbour){.member = a.chose});
-        for (size_t i = 0; i < a.n_chosen_by; i++)
-            n = add_once(watchers, n, (struct neighbour){.member = a.chosen_by[i]});
-        /* Views differ by a place or two: whoever is so near may well think it is a watcher. */
-        for (size_t i = 0; i < n_ask; i++)
-            ret_counts[i] |= is_near(g, r, index, ask[i], a.front, a.n_front) ||
-                             is_near(g, r, index, ask[i], a.back, a.n_back);
+    for (size_t k = 0; k < n_side && of_zone <= SL_WATCHER_SLACK; k++) {
+        bool first = k <= SL_HOST_SKIP + SL_WATCHER_SLACK, suited = zone_ring(r) && suits(g, r, index, side[k]);
+        if (first || suited)
+            near[n++] = side[k];
+        of_zone += suited && !first;
     }
     return n;
+}
+
+bool ring_near(const struct vicinity *v, uint32_t member)
+{
+    const uint32_t *near = v->near[0];
+    bool found = false;
+    for (size_t i = 0; i < SL_RINGS * NEAR_MAX; i++)
+        found |= near[i] == member;
+    return found;
+}
+
+unsigned ring_seen(const struct sl_gossip *g, const struct vicinity *v, uint32_t member)
+{
+    const uint64_t *place = g->pool->identities[member].ring;
+    unsigned rings = 0;
+    for (size_t r = 0; r < SL_RINGS; r++)
+        rings |= (unsigned)(place[r] - v->seen[r].from <= v->seen[r].length) << r;
+    return rings;
+}
+
+static void read_ring(const struct sl_gossip *g, size_t r, uint32_t index, struct vicinity *v)
+{
+    struct around a;
+    look_around(g, r, index, &a);
+    memset(v->near[r], 0xff, sizeof v->near[r]);
+    memset(v->chosen[r], 0xff, sizeof v->chosen[r]);
+    v->chosen[r][0] = a.chose;
+    memcpy(v->chosen[r] + 1, a.chosen_by, a.n_chosen_by * sizeof a.chosen_by[0]);
+    size_t n = add_near(g, r, index, a.front, a.n_front, v->near[r], 0);
+    add_near(g, r, index, a.back, a.n_back, v->near[r], n);
+    v->seen[r] = (struct stretch){0, UINT64_MAX};
+    if (a.n_front == a.look && a.n_back == a.look) {
+        v->seen[r].from = place_of(g, r, a.back[a.look - 1]);
+        v->seen[r].length = place_of(g, r, a.front[a.look - 1]) - v->seen[r].from;
+    }
+}
+
+static void add_watcher(struct vicinity *v, uint32_t member)
+{
+    for (size_t i = 0; i < v->n_watchers; i++) {
+        if (v->watchers[i] == member)
+            return;
+    }
+    v->watchers[v->n_watchers++] = member;
+}
+
+/* Everybody is near, and everybody who is live watches. */
+static void read_whole(const struct sl_gossip *g, uint32_t index, struct vicinity *v)
+{
+    struct walk w = walk_from(g, 0, 0, sl_pool_place(g->pool, 0, index));
+    memset(v->near, 0xff, sizeof v->near);
+    v->seen[0] = (struct stretch){0, UINT64_MAX};
+    size_t n = 0;
+    for (uint32_t other; n < n_others(g, index) && (other = walk_next(g, &w)) != NONE; n++) {
+        v->near[0][n] = other;
+        if (is_live(member_at(g, other)))
+            add_watcher(v, other);
+    }
+}
+
+void ring_vicinity(const struct sl_gossip *g, uint32_t index, struct vicinity *v)
+{
+    const unsigned all = (1u << SL_RINGS) - 1;
+    bool whole = g->n_ring <= WHOLE;
+    if (v->whole != whole)
+        v->known = 0;
+    if (v->known == all)
+        return;
+    v->whole = whole;
+    v->n_watchers = 0;
+    for (size_t r = 0; r < SL_RINGS && !whole; r++) {
+        if (!(v->known >> r & 1))
+            read_ring(g, r, index, v);
+        for (size_t i = 0; i < SL_COUNT(v->chosen[r]) && v->chosen[r][i] != NONE; i++)
+            add_watcher(v, v->chosen[r][i]);
+    }
+    if (whole)
+        read_whole(g, index, v);
+    v->known = all;
 }

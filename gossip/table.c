@@ -201,7 +201,7 @@ void table_set_status(struct sl_gossip *g, uint32_t index, enum sl_status status
     if (status == SL_DOWN)
         g->stats.verdicts_down++;
     if (status >= SL_DOWN || before >= SL_DOWN) {
-        verdict_reopen(g);
+        verdict_moved(g, index, true);
         ring_changed(g);
         g->next_sweep = sl_earlier(g->next_sweep, sl_after(g->now, kept_for(g, index)));
     }
@@ -246,6 +246,7 @@ static bool member_new(struct sl_gossip *g, struct sl_fact *record)
     g->n_members++;
     g->n_ring++;
     g->n_by_status[SL_ALIVE]++;
+    verdict_moved(g, index, false);
     ring_grew(g);
     tree_join(g, index);
     table_mark(g, index, DIRTY_STATUS | DIRTY_RECORD);
@@ -306,6 +307,7 @@ static void forget(struct sl_gossip *g, uint32_t index)
     tree_part(g, index);
     if (m->status != SL_LEFT) {
         g->n_ring--;
+        verdict_moved(g, index, false);
         ring_changed(g);
     }
     g->n_by_status[m->status]--;
@@ -511,6 +513,7 @@ static bool install(struct sl_gossip *g, uint32_t index, struct sl_fact *f)
             verdict_new_member(g, index);
         } else {
             table_mark(g, index, DIRTY_RECORD);
+            verdict_moved(g, index, false); /* to another host or zone, perhaps */
             verdict_new_address(g, index);
             verdict_reconsider(g, index);
         }

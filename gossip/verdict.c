@@ -14,6 +14,7 @@ struct count {
     size_t refused;          /* those of them to whom the kernel there said no */
     size_t undenied;         /* those of them whom the accused does not deny */
     size_t watchers;         /* live ones */
+    size_t able;             /* those of them that accuse it, or are not themselves accused by most of their own */
     struct sl_version seen;  /* highest of the standing */
     sl_usec recheck;         /* an accuser's word will count then */
 };
@@ -45,7 +46,14 @@ static bool denies(const struct sl_vitals *v, const struct sl_id *id)
     return false;
 }
 
-static struct count count_standing(const struct sl_gossip *g, const struct accused *a)
+/* Whether most of its own watchers accuse it: its silence about others then says nothing. */
+static bool has_majority(const struct sl_gossip *g, uint32_t index)
+{
+    const struct accused *a = case_of(g, index);
+    return a && a->majority;
+}
+
+static struct count count_standing(const struct sl_gossip *g, struct accused *a)
 {
     const struct member *m = member_at(g, a->member);
     struct sl_vitals answer = answer_of(g, m);
@@ -53,7 +61,6 @@ static struct count count_standing(const struct sl_gossip *g, const struct accus
     uint32_t ask[ACCUSERS_MAX];
     struct sl_version seen[ACCUSERS_MAX];
     uint8_t how[ACCUSERS_MAX];
-    bool counts[ACCUSERS_MAX];
     size_t n = 0;
     struct count c = {.recheck = SL_NEVER};
     for (size_t i = 0; i < a->n && n < ACCUSERS_MAX; i++) {
@@ -72,16 +79,22 @@ static struct count count_standing(const struct sl_gossip *g, const struct accus
         how[n] = x->how;
         ask[n++] = x->accuser;
     }
-    c.watchers = ring_watchers(g, a->member, ask, n, counts);
+    ring_vicinity(g, a->member, a->around);
+    size_t n_able = 0;
+    for (size_t i = 0; i < a->around->n_watchers; i++)
+        n_able += !has_majority(g, a->around->watchers[i]);
     for (size_t i = 0; i < n; i++) {
-        if (!counts[i])
+        if (!ring_near(a->around, ask[i]))
             continue;
         c.standing++;
         c.refused += how[i] == SL_REFUSED;
         c.undenied += !denies(&answer, id_at(g, ask[i]));
+        n_able += has_majority(g, ask[i]);
         if (sl_version_cmp(seen[i], c.seen) > 0)
             c.seen = seen[i];
     }
+    c.watchers = a->around->n_watchers;
+    c.able = n_able;
     return c;
 }
 
@@ -159,6 +172,12 @@ static bool is_flapping(struct sl_gossip *g, uint32_t index)
     return f && f->until != SL_NEVER && g->now < f->until;
 }
 
+static void recheck_at(struct sl_gossip *g, struct accused *a, sl_usec t)
+{
+    a->recheck = t;
+    g->recheck_at = sl_earlier(g->recheck_at, t);
+}
+
 static void judge(struct sl_gossip *g, uint32_t index)
 {
     struct member *m = member_at(g, index);
@@ -169,14 +188,19 @@ static void judge(struct sl_gossip *g, uint32_t index)
     if (m->status == SL_LEFT)
         return;
     struct count c = count_standing(g, a);
+    bool majority = c.standing > 0 && 2 * c.standing >= c.watchers;
+    if (majority != a->majority) {
+        a->majority = majority;
+        verdict_moved(g, index, true);
+    }
     if (m->self) { /* what did not count may count now: an accuser came back (simulator, swarm, seed 8) */
-        a->recheck = c.recheck;
+        recheck_at(g, a, c.recheck);
         if (c.standing >= eighth_of(c.watchers))
             self_accused(g, c.seen, true);
         return;
     }
     sl_usec recheck = c.recheck;
-    keep_since(&a->half_since, c.standing > 0 && 2 * c.standing >= c.watchers, g->now);
+    keep_since(&a->half_since, c.standing > 0 && 2 * c.standing >= c.able, g->now);
     keep_since(&a->eighth_since, c.undenied >= eighth_of(c.watchers), g->now);
     bool down = c.standing > 0 && (is_superseded(g, index) || 4 * c.standing >= 3 * c.watchers);
     down |= held_for(a->half_since, SL_HALF_HOLD, g->now, &recheck);
@@ -198,7 +222,7 @@ static void judge(struct sl_gossip *g, uint32_t index)
         }
     }
     if (!down)
-        a->recheck = recheck;
+        recheck_at(g, a, recheck);
     if (m->status == SL_DOWN && !down)
         has_returned(g, index);
     bool doubtful = c.standing > 0 || is_flapping(g, index);
@@ -221,19 +245,40 @@ static void flaps_tick(struct sl_gossip *g)
     }
 }
 
-void verdict_reopen(struct sl_gossip *g)
+void verdict_moved(struct sl_gossip *g, uint32_t index, bool to_judge)
 {
-    g->judge_all_at = sl_earlier(g->judge_all_at, g->now + SL_MS(10));
+    for (size_t i = 0; i < g->n_cases; i++) {
+        struct accused *a = &g->cases[i];
+        unsigned seen = ring_seen(g, a->around, index);
+        if (a->member == index) /* its host or zone, perhaps */
+            a->around->known = 0;
+        else if (!seen)
+            continue;
+        a->around->known &= ~seen;
+        a->moved |= to_judge;
+        if (to_judge)
+            g->judge_moved_at = sl_earlier(g->judge_moved_at, g->now + SL_MS(10));
+    }
+    if (to_judge)
+        verdict_new_address(g, index);
 }
 
 void verdict_tick(struct sl_gossip *g)
 {
-    bool all = g->now >= g->judge_all_at;
-    if (all)
-        g->judge_all_at = SL_NEVER;
-    for (size_t i = 0; i < g->n_cases; i++) {
-        if (all || g->now >= g->cases[i].recheck)
-            judge(g, g->cases[i].member);
+    bool moved = g->now >= g->judge_moved_at;
+    if (moved)
+        g->judge_moved_at = SL_NEVER;
+    if (moved || g->now >= g->recheck_at) {
+        for (size_t i = 0; i < g->n_cases; i++) {
+            struct accused *a = &g->cases[i];
+            if ((moved && a->moved) || g->now >= a->recheck) {
+                a->moved = false;
+                judge(g, a->member);
+            }
+        }
+        g->recheck_at = SL_NEVER;
+        for (size_t i = 0; i < g->n_cases; i++)
+            g->recheck_at = sl_earlier(g->recheck_at, g->cases[i].recheck);
     }
     verdict_settle(g);
     flaps_tick(g);
@@ -241,9 +286,7 @@ void verdict_tick(struct sl_gossip *g)
 
 sl_usec verdict_deadline(const struct sl_gossip *g)
 {
-    sl_usec t = g->any_open ? g->now : g->judge_all_at;
-    for (size_t i = 0; i < g->n_cases; i++)
-        t = sl_earlier(t, g->cases[i].recheck);
+    sl_usec t = g->any_open ? g->now : sl_earlier(g->judge_moved_at, g->recheck_at);
     for (size_t i = 0; i < g->n_flaps; i++)
         t = sl_earlier(t, g->flaps[i].until);
     return t;
@@ -261,7 +304,7 @@ void verdict_shift(struct sl_gossip *g, sl_usec lag)
 
 struct sl_version verdict_against(const struct sl_gossip *g, uint32_t index, size_t *ret_n)
 {
-    const struct accused *a = case_of(g, index);
+    struct accused *a = case_of(g, index);
     struct count c = {0};
     if (a)
         c = count_standing(g, a);
@@ -282,7 +325,10 @@ size_t verdict_accusers(const struct sl_gossip *g, uint32_t index, uint64_t answ
 
 size_t verdict_threshold(const struct sl_gossip *g, uint32_t index)
 {
-    return eighth_of(ring_watchers(g, index, NULL, 0, NULL));
+    struct accused *a = case_of(g, index);
+    struct vicinity here = {0}, *v = a ? a->around : &here;
+    ring_vicinity(g, index, v);
+    return eighth_of(v->n_watchers);
 }
 
 size_t sl_gossip_standing(const struct sl_gossip *g, const struct sl_id *id)
@@ -303,9 +349,13 @@ static struct accused *case_open(struct sl_gossip *g, uint32_t index)
         return a;
     if (sl_alloc_grow(mem(g), (void **)&g->cases, sizeof *g->cases, &g->cap_cases, g->n_cases + 1) < 0)
         return NULL;
+    struct vicinity *around = sl_alloc_zero(mem(g), sizeof *around);
+    if (!around)
+        return NULL;
     a = &g->cases[g->n_cases];
     memset(a, 0, sizeof *a);
     a->member = index;
+    a->around = around;
     a->half_since = a->eighth_since = a->recheck = SL_NEVER;
     member_at(g, index)->case_index = (uint32_t)g->n_cases++;
     return a;
@@ -316,6 +366,7 @@ static void case_close(struct sl_gossip *g, struct accused *a)
     uint32_t at = (uint32_t)(a - g->cases);
     member_at(g, a->member)->case_index = NONE;
     sl_alloc_free(mem(g), a->list, a->cap * sizeof *a->list);
+    sl_alloc_free(mem(g), a->around, sizeof *a->around);
     *a = g->cases[--g->n_cases];
     if (at < g->n_cases)
         member_at(g, a->member)->case_index = at;
@@ -346,8 +397,8 @@ void verdict_settle(struct sl_gossip *g)
 
 void verdict_fini(struct sl_gossip *g)
 {
-    for (size_t i = 0; i < g->n_cases; i++)
-        sl_alloc_free(mem(g), g->cases[i].list, g->cases[i].cap * sizeof *g->cases[i].list);
+    while (g->n_cases > 0)
+        case_close(g, &g->cases[g->n_cases - 1]);
     sl_alloc_free(mem(g), g->cases, g->cap_cases * sizeof *g->cases);
 }
 
@@ -429,7 +480,7 @@ void verdict_new_address(struct sl_gossip *g, uint32_t index)
     for (struct sl_fact *f = sl_pool_first(g->pool, SL_BY_ADDR, record); f; f = sl_pool_next(g->pool, SL_BY_ADDR, f)) {
         struct accused *a = table_holds(g, f) ? case_of(g, f->identity) : NULL;
         if (a)
-            a->recheck = g->now;
+            recheck_at(g, a, g->now);
     }
 }
 

@@ -75,6 +75,25 @@ static sl_usec shift_of(const struct sl_gossip *g)
     return n > SL_SHIFT_EDGES ? SL_SHIFT_MAX : SL_SEC(n ? n : 1);
 }
 
+/* When an edge's scheduled exchange begins, if nothing is amiss. */
+static sl_usec due_of(const struct edge *e)
+{
+    return e->initiates ? e->slot_at : e->next_beat - SL_PROMISE_GRACE;
+}
+
+/* How long from now until another edge is due, extra beats included: nobody looks at us in between. */
+static sl_usec until_next(const struct sl_gossip *g, const struct edge *e)
+{
+    sl_usec t = SL_NEVER;
+    for (size_t k = 0; k < g->n_edges; k++) {
+        const struct edge *other = &g->edges[k];
+        sl_usec due = other->next_beat - (other->initiates ? 0 : SL_PROMISE_GRACE);
+        if (other != e && other->conn != NONE && other->wanted && other->promised && due > g->now)
+            t = sl_earlier(t, due);
+    }
+    return t == SL_NEVER ? shift_of(g) : sl_earlier(t - g->now, shift_of(g));
+}
+
 /* How far `t` is from when our other edges are due, this shift or any, if all keep their places. */
 static sl_usec gap_at(const struct sl_gossip *g, const struct edge *e, sl_usec t)
 {
@@ -83,7 +102,7 @@ static sl_usec gap_at(const struct sl_gossip *g, const struct edge *e, sl_usec t
         const struct edge *other = &g->edges[k];
         if (other == e || other->conn == NONE || !other->promised)
             continue;
-        sl_usec due = other->next_beat - (other->initiates ? 0 : SL_PROMISE_GRACE);
+        sl_usec due = due_of(other);
         sl_usec d = (t > due ? t - due : due - t) % shift;
         gap = sl_earlier(gap, sl_earlier(d, shift - d));
     }
@@ -100,9 +119,6 @@ static sl_usec slot_start(const struct sl_gossip *g, unsigned slot)
     sl_usec shift = shift_of(g);
     return g->now + shift / 2 + shift / SL_SLOTS * slot;
 }
-
-
-
 
 #define SLOT_PRESENT (SL_SLOTS / 2) /* a shift from now */
 
@@ -274,6 +290,22 @@ static void edge_worked(struct sl_gossip *g, struct edge *e)
         e->good_for = e->good_since ? g->now - e->good_since : SL_NEVER;
 }
 
+static void beat(struct sl_gossip *g, struct edge *e, unsigned repeats);
+static void beat_now(struct sl_gossip *g, struct edge *e);
+
+/* Two neighbours that are not known to be down do not answer: hosts, racks and networks fail as a whole, and whose
+ * other watchers went with it would not be looked at for long. */
+static void look_at_all(struct sl_gossip *g)
+{
+    if (g->now < g->look_next || count_edges(g).failing < 2)
+        return;
+    g->look_next = g->now + SL_LOOK_GAP;
+    for (size_t i = 0; i < g->n_edges; i++) {
+        if (!edge_fails(&g->edges[i]))
+            beat_now(g, &g->edges[i]);
+    }
+}
+
 static void edge_failed(struct sl_gossip *g, struct edge *e)
 {
     edge_worked(g, e);
@@ -285,14 +317,13 @@ static void edge_failed(struct sl_gossip *g, struct edge *e)
     doubt_self(g);
     if (!g->isolated && !g->muted)
         edge_accuse(g, e, SL_SILENT);
+    look_at_all(g);
     if (e->conn != NONE && e->failures >= SL_RETRY_FAST_N) {
         /* TCP backs off for minutes after a cut; a connection of now finds out sooner. */
         conn_cut(g, &g->conns[e->conn], SL_OK);
         e->conn = NONE;
     }
 }
-
-static void beat(struct sl_gossip *g, struct edge *e, unsigned repeats);
 
 /* An echo or its acknowledgement: both directions work. */
 static void edge_good(struct sl_gossip *g, struct edge *e)
@@ -348,7 +379,7 @@ static void pack_common(struct sl_gossip *g, struct sl_pack *w, const struct edg
     sl_pack_uint(w, against.seq);
 }
 
-/* When our next scheduled beat comes, in ms; 0 when it is the other end that beats. */
+/* When our next beat comes, scheduled or extra, in ms; 0 when it is the other end that beats. */
 static uint64_t promise_of(const struct sl_gossip *g, const struct edge *e)
 {
     if (!e->initiates || e->next_beat <= g->now)
@@ -395,28 +426,36 @@ static void beat_now(struct sl_gossip *g, struct edge *e)
 
 static void beat_scheduled(struct sl_gossip *g, struct edge *e)
 {
-    sl_usec next = next_slot(g, e, SL_SLOTS_ALL);
     if (!e->initiates) { /* the peer broke its promise: look for ourselves, and again after a shift */
-        e->next_beat = next + SL_PROMISE_GRACE;
+        e->next_beat = next_slot(g, e, SL_SLOTS_ALL) + SL_PROMISE_GRACE;
         beat_now(g, e);
         return;
     }
-    e->next_beat = next;
+    bool extra = g->now < e->slot_at;
+    if (!extra)
+        e->slot_at = next_slot(g, e, SL_SLOTS_ALL);
+    e->next_beat = e->slot_at;
     e->scheduled_seq = 0;
     if (e->first_seq != 0)
         return;
     beat(g, e, edge_fails(e) ? 0 : repeats_of(g));
     e->scheduled_seq = e->first_seq;
+    e->extra = extra;
 }
 
-/* The echo of a scheduled beat says when the next one suits the other end. Of any other it changes nothing. */
-static void settle_slot(struct sl_gossip *g, struct edge *e, uint32_t of, uint64_t bits)
+/* The echo of a scheduled beat says when the next one suits the other end, and how long nobody else looks at it. Where
+ * that is too long, of either end, this edge looks once more in between: new edges leave gaps until all have found their
+ * places. The echo of any other beat changes nothing. */
+static void settle_slot(struct sl_gossip *g, struct edge *e, uint32_t of, uint64_t bits, sl_usec unwatched)
 {
-    if (of != e->scheduled_seq || !e->initiates)
+    if (of != e->scheduled_seq)
         return;
     e->scheduled_seq = 0;
-    if (bits & SL_SLOTS_ALL)
-        e->next_beat = next_slot(g, e, bits);
+    if (!e->extra && bits & SL_SLOTS_ALL)
+        e->slot_at = e->next_beat = next_slot(g, e, bits);
+    sl_usec gap = until_next(g, e);
+    if (gap > SL_GAP_MAX || unwatched > SL_GAP_MAX)
+        e->next_beat = sl_earlier(e->slot_at, g->now + SL_GAP_LOOK);
 }
 
 /* The path's round trip, not the peer's pauses: a faster answer counts at once, a slower one lifts the
@@ -468,7 +507,7 @@ void watch_beat(struct sl_gossip *g, struct conn *c, struct sl_read *r)
     sl_pack_uint(&w, MSG_ECHO);
     sl_pack_uint(&w, seq);
     sl_pack_uint(&w, e->echo_seq);
-    sl_pack_uint(&w, promise_of(g, e));
+    sl_pack_uint(&w, e->initiates ? promise_of(g, e) : (uint64_t)until_next(g, e) / 1000);
     sl_pack_uint(&w, e->initiates ? 0 : free_slots(g, e));
     pack_common(g, &w, e);
     out_send(g, c, out, w.len);
@@ -485,8 +524,10 @@ void watch_echo(struct sl_gossip *g, struct conn *c, struct sl_read *r)
     }
     if (!e || !read_common(g, r, e))
         return;
-    take_promise(g, e, promise_ms);
-    settle_slot(g, e, (uint32_t)of, bits);
+    if (e->initiates)
+        settle_slot(g, e, (uint32_t)of, bits, SL_MS(promise_ms));
+    else
+        take_promise(g, e, promise_ms);
     uint8_t out[16];
     struct sl_pack w;
     sl_pack_init(&w, out, sizeof out);
@@ -531,7 +572,7 @@ void edge_up(struct sl_gossip *g, struct edge *e, uint32_t conn)
     if (e->next_try != SL_NEVER && !edge_fails(e))
         e->next_try = SL_NEVER;
     /* The dialler proves the edge at once; the schedule starts somewhere in a shift. */
-    e->next_beat = e->initiates ? first_slot(g, e) : g->now + SL_SHIFT_MAX + SL_PROMISE_GRACE;
+    e->next_beat = e->slot_at = e->initiates ? first_slot(g, e) : g->now + SL_SHIFT_MAX + SL_PROMISE_GRACE;
     e->promised = e->initiates;
     e->compare_at = g->now + sl_rand_span(&g->rand, SL_SETTLE, 2 * SL_SETTLE);
     if (c->ours || edge_fails(e))
@@ -648,7 +689,7 @@ void watch_stall(struct sl_gossip *g, sl_usec lag)
             continue;
         }
         if (e->next_beat < g->now) /* overdue ones are spread anew, or all would come at once for ever */
-            e->next_beat = g->now + sl_rand_span(&g->rand, 0, shift);
+            e->next_beat = e->slot_at = g->now + sl_rand_span(&g->rand, 0, shift);
         if (noticed)
             beat_now(g, e);
     }
