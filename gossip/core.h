@@ -114,7 +114,7 @@ struct edge {
     sl_usec first_at, await_until;
     unsigned repeats;   /* left */
     uint32_t echo_seq;  /* our echo waits for its acknowledgement; 0 = no */
-    sl_usec ack_until;
+    sl_usec echo_at, ack_until;
     uint32_t scheduled_seq; /* of the last scheduled or extra beat, until its echo is here; 0 = no */
     bool extra;         /* that was an extra one */
     bool promised;      /* next_beat is known, to the one that beats or by its promise */
@@ -156,7 +156,7 @@ struct accusation {
  * until something changes on the stretch that it was read from. */
 #define NEAR_MAX (2 * (SL_HOST_SKIP + 2 * SL_WATCHER_SLACK + 2))
 struct vicinity {
-    uint32_t near[SL_RINGS][NEAR_MAX]; /* NONE fills it up */
+    uint32_t near[SL_RINGS * NEAR_MAX]; /* ring after ring; NONE fills it up */
     uint32_t chosen[SL_RINGS][SL_HOST_SKIP + 2]; /* by it and of it; likewise */
     struct stretch {
         uint64_t from, length; /* in places of the ring, which has 2^64 */

@@ -30,6 +30,7 @@
 #define SL_EDGES_TINY 3          /* below: repeat twice, for nobody else can be asked */
 #define SL_PROMISE_GRACE SL_MS(150)
 #define SL_RTT_TIMEOUT_MAX SL_SEC(3)
+#define SL_RTT_FIRST_MAX SL_MS(250) /* what a first sample is believed up to */
 #define SL_RETRY_FAST SL_SEC(1)  /* to a failing neighbour, up to SL_RETRY_FAST_N times */
 #define SL_RETRY_FAST_N 8
 #define SL_RETRY_SLOW SL_SEC(4)

@@ -233,10 +233,9 @@ static size_t add_near(const struct sl_gossip *g, size_t r, uint32_t index, cons
 
 bool ring_near(const struct vicinity *v, uint32_t member)
 {
-    const uint32_t *near = v->near[0];
     bool found = false;
-    for (size_t i = 0; i < SL_RINGS * NEAR_MAX; i++)
-        found |= near[i] == member;
+    for (size_t i = 0; i < SL_COUNT(v->near); i++) /* without a branch: the compiler takes many at a time */
+        found |= v->near[i] == member;
     return found;
 }
 
@@ -253,12 +252,13 @@ static void read_ring(const struct sl_gossip *g, size_t r, uint32_t index, struc
 {
     struct around a;
     look_around(g, r, index, &a);
-    memset(v->near[r], 0xff, sizeof v->near[r]);
+    uint32_t *near = v->near + r * NEAR_MAX;
+    memset(near, 0xff, NEAR_MAX * sizeof *near);
     memset(v->chosen[r], 0xff, sizeof v->chosen[r]);
     v->chosen[r][0] = a.chose;
     memcpy(v->chosen[r] + 1, a.chosen_by, a.n_chosen_by * sizeof a.chosen_by[0]);
-    size_t n = add_near(g, r, index, a.front, a.n_front, v->near[r], 0);
-    add_near(g, r, index, a.back, a.n_back, v->near[r], n);
+    size_t n = add_near(g, r, index, a.front, a.n_front, near, 0);
+    add_near(g, r, index, a.back, a.n_back, near, n);
     v->seen[r] = (struct stretch){0, UINT64_MAX};
     if (a.n_front == a.look && a.n_back == a.look) {
         v->seen[r].from = place_of(g, r, a.back[a.look - 1]);
@@ -283,7 +283,7 @@ static void read_whole(const struct sl_gossip *g, uint32_t index, struct vicinit
     v->seen[0] = (struct stretch){0, UINT64_MAX};
     size_t n = 0;
     for (uint32_t other; n < n_others(g, index) && (other = walk_next(g, &w)) != NONE; n++) {
-        v->near[0][n] = other;
+        v->near[n] = other;
         if (is_live(member_at(g, other)))
             add_watcher(v, other);
     }

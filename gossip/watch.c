@@ -226,6 +226,7 @@ static void edge_accuse(struct sl_gossip *g, struct edge *e, enum sl_how how)
     }
     if (e->seen.epoch != newest(g, m).epoch || e->good_for >= SL_GOOD_RESET)
         e->accuse_next = e->accuse_backoff = 0;
+    e->good_for = 0; /* it counts once: or an edge that once worked would accuse at every answer for ever */
     if (g->now < e->accuse_next)
         return;
     e->accuse_backoff = e->accuse_backoff ? sl_earlier(2 * e->accuse_backoff, SL_ACCUSE_BACKOFF_MAX) : SL_SEC(1);
@@ -389,7 +390,7 @@ static uint64_t promise_of(const struct sl_gossip *g, const struct edge *e)
 
 static void take_promise(struct sl_gossip *g, struct edge *e, uint64_t ms)
 {
-    if (ms == 0)
+    if (ms == 0 || e->initiates) /* our own beats are not the other end's to move */
         return;
     e->next_beat = g->now + SL_MS(ms) + SL_PROMISE_GRACE;
     e->promised = true;
@@ -459,11 +460,12 @@ static void settle_slot(struct sl_gossip *g, struct edge *e, uint32_t of, uint64
 }
 
 /* The path's round trip, not the peer's pauses: a faster answer counts at once, a slower one lifts the
- * estimate by a quarter at most. */
+ * estimate by a quarter at most, and the first is believed up to SL_RTT_FIRST_MAX: of two nodes that met just before one
+ * of them stood still for 2 s, the other took that for the path, and 13 s to see the next stop. */
 static void measure_rtt(struct edge *e, sl_usec rtt)
 {
-    sl_usec slower = e->rtt + e->rtt / 4 + SL_MS(1);
-    e->rtt = e->rtt && slower < rtt ? slower : rtt;
+    sl_usec slower = e->rtt ? e->rtt + e->rtt / 4 + SL_MS(1) : SL_RTT_FIRST_MAX;
+    e->rtt = sl_earlier(slower, rtt);
 }
 
 /* root, against-epoch, against-seq: what beats and echoes have in common. */
@@ -501,6 +503,7 @@ void watch_beat(struct sl_gossip *g, struct conn *c, struct sl_read *r)
     uint8_t out[64];
     struct sl_pack w;
     e->echo_seq = next_seq(g);
+    e->echo_at = g->now;
     e->ack_until = g->now + timeout_of(g, e);
     sl_pack_init(&w, out, sizeof out);
     sl_pack_array(&w, 8);
@@ -524,10 +527,9 @@ void watch_echo(struct sl_gossip *g, struct conn *c, struct sl_read *r)
     }
     if (!e || !read_common(g, r, e))
         return;
+    take_promise(g, e, promise_ms);
     if (e->initiates)
         settle_slot(g, e, (uint32_t)of, bits, SL_MS(promise_ms));
-    else
-        take_promise(g, e, promise_ms);
     uint8_t out[16];
     struct sl_pack w;
     sl_pack_init(&w, out, sizeof out);
@@ -557,6 +559,7 @@ void watch_ack(struct sl_gossip *g, struct conn *c, struct sl_read *r)
     if (!e || e->echo_seq == 0 || seq != e->echo_seq)
         return;
     take_promise(g, e, promise_ms);
+    measure_rtt(e, g->now - e->echo_at);
     e->echo_seq = e->first_seq = 0;
     edge_good(g, e);
 }

@@ -57,6 +57,8 @@ world "a flock of two notices and heals" --scenario two
 world "a flock of three notices and heals" --scenario three
 world "a tenth joins a flock of fifty" --scenario join --nodes 50
 world "everybody is killed at once and finds the others again" --scenario restart --nodes 20
+world "a pause at the first meeting is not taken for a slow path" --scenario again
+world "who cannot reach half of the others says so more and more rarely" --scenario partial --nodes 40
 world "one bad edge fells nobody" --scenario badedge --nodes 20
 world "who left and comes back with its clock set back is alive again" --scenario setback --nodes 20
 world "who missed a goodbye hears of it, though all have forgotten" --scenario missed
