@@ -5,6 +5,7 @@
  *   gossip.c   the verbs; a message's first element says whose it is
  *     link.c   connections: hello, dialling, retiring
  *     join.c   whom to dial besides neighbours: seeds, referrals, meetings
+ *     shift.c  when an edge looks
  *     watch.c  beats on edges, time-outs, self-doubt, what we accuse and answer
  *     table.c  members and their facts: merge, events, forgetting
  *     tree.c   the reconciliation tree: sums over those facts
@@ -453,6 +454,19 @@ size_t join_names(struct sl_gossip *g, uint8_t out[SL_REFER_MAX * (SL_ADDR_BYTES
 void join_referred(struct sl_gossip *g, struct sl_span names);
 void join_tick(struct sl_gossip *g);
 sl_usec join_deadline(const struct sl_gossip *g);
+
+/* shift.c */
+size_t shift_edges(const struct sl_gossip *g); /* connected ones */
+/* Within which each of them looks once. */
+sl_usec shift_length(const struct sl_gossip *g);
+/* From now until another edge than `e` is due. */
+sl_usec shift_unwatched(const struct sl_gossip *g, const struct edge *e);
+/* Places of the next scheduled beat around the present one, as bits. Low half: free on this side; high half: in the
+ * middle of a gap that is too long. */
+uint64_t shift_free(const struct sl_gossip *g, const struct edge *e);
+/* When to beat next, given those of the other end. */
+sl_usec shift_next(const struct sl_gossip *g, const struct edge *e, uint64_t bits);
+sl_usec shift_first(struct sl_gossip *g, const struct edge *e);
 
 /* watch.c */
 struct edge *edge_of(struct sl_gossip *g, uint32_t member);

@@ -59,133 +59,15 @@ bool edge_fails(const struct edge *e)
     return e->failures > 0 || e->refused;
 }
 
-static size_t n_connected(const struct sl_gossip *g)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < g->n_edges; i++)
-        n += g->edges[i].conn != NONE;
-    return n;
-}
-
-/* How long until each of my watchers has looked once: a second for each edge. Between nodes with many edges always
- * the same, or the places in it would drift apart. */
-static sl_usec shift_of(const struct sl_gossip *g)
-{
-    size_t n = n_connected(g);
-    return n > SL_SHIFT_EDGES ? SL_SHIFT_MAX : SL_SEC(n ? n : 1);
-}
-
-/* When an edge's scheduled exchange begins, if nothing is amiss. */
-static sl_usec due_of(const struct edge *e)
-{
-    return e->initiates ? e->slot_at : e->next_beat - SL_PROMISE_GRACE;
-}
-
-/* How long from now until another edge is due, extra beats included: nobody looks at us in between. */
-static sl_usec until_next(const struct sl_gossip *g, const struct edge *e)
-{
-    sl_usec t = SL_NEVER;
-    for (size_t k = 0; k < g->n_edges; k++) {
-        const struct edge *other = &g->edges[k];
-        sl_usec due = other->next_beat - (other->initiates ? 0 : SL_PROMISE_GRACE);
-        if (other != e && other->conn != NONE && other->wanted && other->promised && due > g->now)
-            t = sl_earlier(t, due);
-    }
-    return t == SL_NEVER ? shift_of(g) : sl_earlier(t - g->now, shift_of(g));
-}
-
-/* How far `t` is from when our other edges are due, this shift or any, if all keep their places. */
-static sl_usec gap_at(const struct sl_gossip *g, const struct edge *e, sl_usec t)
-{
-    sl_usec shift = shift_of(g), gap = shift;
-    for (size_t k = 0; k < g->n_edges; k++) {
-        const struct edge *other = &g->edges[k];
-        if (other == e || other->conn == NONE || !other->promised)
-            continue;
-        sl_usec due = due_of(other);
-        sl_usec d = (t > due ? t - due : due - t) % shift;
-        gap = sl_earlier(gap, sl_earlier(d, shift - d));
-    }
-    return gap;
-}
-
-/* An edge beats once a shift, at a place in it that it keeps while nothing else of either end is near. Left to
- * chance a node is looked at like a bus stop, once a second on average and now and then not for five. So the end
- * that echoes says as bits which of SL_SLOTS places around the present one are free on its side, and which are in
- * gaps that are too long; and the end that beats moves to such a gap, or, where it is too near to another, to a
- * place that is free on both sides: an edge colouring that mends itself. */
-static sl_usec slot_start(const struct sl_gossip *g, unsigned slot)
-{
-    sl_usec shift = shift_of(g);
-    return g->now + shift / 2 + shift / SL_SLOTS * slot;
-}
-
-#define SLOT_PRESENT (SL_SLOTS / 2) /* a shift from now */
-
-/* Far enough from the others: half of what it would be if all were even. */
-static sl_usec slot_apart(const struct sl_gossip *g)
-{
-    size_t n = n_connected(g);
-    return shift_of(g) / 2 / (sl_usec)(n ? n : 1);
-}
-
-/* Low half: free; high half: in the middle of a gap that is too long. */
-static uint64_t free_slots(const struct sl_gossip *g, const struct edge *e)
-{
-    uint64_t bits = 0;
-    sl_usec apart = slot_apart(g);
-    for (unsigned i = 0; i < SL_SLOTS; i++) {
-        sl_usec gap = gap_at(g, e, slot_start(g, i));
-        bits |= (uint64_t)(gap >= apart) << i | (uint64_t)(gap >= apart * 3 / 2) << (SL_SLOTS + i);
-    }
-    return bits;
-}
-
-static sl_usec next_slot(struct sl_gossip *g, const struct edge *e, uint64_t bits)
-{
-    sl_usec present = slot_start(g, SLOT_PRESENT), best = present, apart = slot_apart(g);
-    sl_usec here = gap_at(g, e, present), best_gap = -1;
-    bool stays = (bits >> SLOT_PRESENT & 1) && here >= apart;
-    for (unsigned i = 0; i < SL_SLOTS; i++) {
-        sl_usec gap = gap_at(g, e, slot_start(g, i));
-        bool hole = bits >> (SL_SLOTS + i) & 1 || (gap >= apart * 3 / 2 && (bits >> i & 1));
-        if (!(bits >> i & 1) || gap < apart || (stays && !hole))
-            continue;
-        gap += hole ? SL_SHIFT_MAX : 0;
-        if (gap > best_gap) {
-            best_gap = gap;
-            best = slot_start(g, i);
-        }
-    }
-    return best;
-}
-
-/* Somewhere in the first shift. Of the one to come: the neighbours that are not connected yet soon will be. */
-static sl_usec first_slot(struct sl_gossip *g, const struct edge *e)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < g->n_edges; i++)
-        n += g->edges[i].conn != NONE || (g->edges[i].wanted && is_live(member_at(g, g->edges[i].member)));
-    sl_usec shift = sl_earlier(SL_SEC(n ? n : 1), SL_SHIFT_MAX), best = 0, best_gap = -1;
-    for (unsigned i = 0; i < SL_SLOTS; i++) {
-        sl_usec t = g->now + sl_rand_span(&g->rand, 0, shift), gap = gap_at(g, e, t);
-        if (gap > best_gap) {
-            best_gap = gap;
-            best = t;
-        }
-    }
-    return best;
-}
-
 static sl_usec timeout_of(const struct sl_gossip *g, const struct edge *e)
 {
-    sl_usec base = n_connected(g) < SL_EDGES_SMALL ? SL_BEAT_TIMEOUT_SMALL : SL_BEAT_TIMEOUT;
+    sl_usec base = shift_edges(g) < SL_EDGES_SMALL ? SL_BEAT_TIMEOUT_SMALL : SL_BEAT_TIMEOUT;
     return base + sl_earlier(3 * e->rtt, SL_RTT_TIMEOUT_MAX);
 }
 
 static unsigned repeats_of(const struct sl_gossip *g)
 {
-    return n_connected(g) < SL_EDGES_TINY ? 2 : 1;
+    return shift_edges(g) < SL_EDGES_TINY ? 2 : 1;
 }
 
 static sl_usec retry_after(const struct sl_gossip *g, const struct edge *e)
@@ -428,13 +310,13 @@ static void beat_now(struct sl_gossip *g, struct edge *e)
 static void beat_scheduled(struct sl_gossip *g, struct edge *e)
 {
     if (!e->initiates) { /* the peer broke its promise: look for ourselves, and again after a shift */
-        e->next_beat = next_slot(g, e, SL_SLOTS_ALL) + SL_PROMISE_GRACE;
+        e->next_beat = shift_next(g, e, SL_SLOTS_ALL) + SL_PROMISE_GRACE;
         beat_now(g, e);
         return;
     }
     bool extra = g->now < e->slot_at;
     if (!extra)
-        e->slot_at = next_slot(g, e, SL_SLOTS_ALL);
+        e->slot_at = shift_next(g, e, SL_SLOTS_ALL);
     e->next_beat = e->slot_at;
     e->scheduled_seq = 0;
     if (e->first_seq != 0)
@@ -453,8 +335,8 @@ static void settle_slot(struct sl_gossip *g, struct edge *e, uint32_t of, uint64
         return;
     e->scheduled_seq = 0;
     if (!e->extra && bits & SL_SLOTS_ALL)
-        e->slot_at = e->next_beat = next_slot(g, e, bits);
-    sl_usec gap = until_next(g, e);
+        e->slot_at = e->next_beat = shift_next(g, e, bits);
+    sl_usec gap = shift_unwatched(g, e);
     if (gap > SL_GAP_MAX || unwatched > SL_GAP_MAX)
         e->next_beat = sl_earlier(e->slot_at, g->now + SL_GAP_LOOK);
 }
@@ -510,8 +392,8 @@ void watch_beat(struct sl_gossip *g, struct conn *c, struct sl_read *r)
     sl_pack_uint(&w, MSG_ECHO);
     sl_pack_uint(&w, seq);
     sl_pack_uint(&w, e->echo_seq);
-    sl_pack_uint(&w, e->initiates ? promise_of(g, e) : (uint64_t)until_next(g, e) / 1000);
-    sl_pack_uint(&w, e->initiates ? 0 : free_slots(g, e));
+    sl_pack_uint(&w, e->initiates ? promise_of(g, e) : (uint64_t)shift_unwatched(g, e) / 1000);
+    sl_pack_uint(&w, e->initiates ? 0 : shift_free(g, e));
     pack_common(g, &w, e);
     out_send(g, c, out, w.len);
 }
@@ -575,7 +457,7 @@ void edge_up(struct sl_gossip *g, struct edge *e, uint32_t conn)
     if (e->next_try != SL_NEVER && !edge_fails(e))
         e->next_try = SL_NEVER;
     /* The dialler proves the edge at once; the schedule starts somewhere in a shift. */
-    e->next_beat = e->slot_at = e->initiates ? first_slot(g, e) : g->now + SL_SHIFT_MAX + SL_PROMISE_GRACE;
+    e->next_beat = e->slot_at = e->initiates ? shift_first(g, e) : g->now + SL_SHIFT_MAX + SL_PROMISE_GRACE;
     e->promised = e->initiates;
     e->compare_at = g->now + sl_rand_span(&g->rand, SL_SETTLE, 2 * SL_SETTLE);
     if (c->ours || edge_fails(e))
@@ -680,7 +562,7 @@ void watch_fresh_word(struct sl_gossip *g, uint32_t member)
 void watch_stall(struct sl_gossip *g, sl_usec lag)
 {
     bool noticed = lag == 0 || lag >= SL_BEAT_TIMEOUT;
-    sl_usec shift = shift_of(g);
+    sl_usec shift = shift_length(g);
     g->no_down_until = g->now + SL_DOUBT_HOLD;
     verdict_shift(g, lag);
     for (size_t i = 0; i < g->n_edges; i++) {
