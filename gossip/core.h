@@ -425,7 +425,7 @@ struct neighbour {
 };
 /* Everybody `index` watches: on each ring, both ways, up to the first live one. */
 size_t ring_neighbours(const struct sl_gossip *g, uint32_t index, struct neighbour *ret);
-/* Read it from the rings, where it is not known. */
+/* Read from the rings what of `v` is not known. */
 void ring_vicinity(const struct sl_gossip *g, uint32_t index, struct vicinity *v);
 /* On which rings, as bits, what was read depends on that member. */
 unsigned ring_seen(const struct sl_gossip *g, const struct vicinity *v, uint32_t member);
@@ -492,9 +492,9 @@ void verdict_sightings(struct sl_gossip *g, uint32_t accuser, const struct sl_fa
                        const struct sl_fact *after);
 void verdict_new_member(struct sl_gossip *g, uint32_t index);
 void verdict_new_address(struct sl_gossip *g, uint32_t index);
-/* A member is new on the rings, off them, down or back (`judge`), or has another host or zone: whoever it stands near to is
- * watched by others now. */
-void verdict_moved(struct sl_gossip *g, uint32_t index, bool judge);
+/* A member is new on the rings, off them, down or back (`to_judge`), or has another host or zone: whoever
+ * it stands near to is watched by others now. */
+void verdict_moved(struct sl_gossip *g, uint32_t index, bool to_judge);
 void verdict_fini(struct sl_gossip *g);
 void verdict_forget(struct sl_gossip *g, uint32_t index);
 /* Facts about a member are new: its case, if there is one, is judged by verdict_settle. */

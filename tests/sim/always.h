@@ -21,7 +21,7 @@ void sim_always_fact(struct sim_world *w, size_t observer, const struct sim_iden
                      const struct sl_fact *f);
 void sim_always_event(struct sim_world *w, size_t observer, struct sim_identity *who,
                       enum sl_event_type type);
-/* A process begins, a process ends. */
+/* A process begins; it is about to end, and its core is still there. */
 void sim_always_started(struct sim_world *w, size_t node);
 void sim_always_stopping(struct sim_world *w, size_t node);
 /* Now and then: memory. */
