@@ -48,7 +48,7 @@ static double now_ns(void)
 static struct sl_store *a_store(unsigned n)
 {
     struct sl_store *s;
-    must(sl_store_new(&heap, 1, &s) == 0, "store");
+    must(sl_store_new(&heap, 1, NULL, &s) == 0, "store");
     for (unsigned i = 0; i < n; i++) {
         struct sl_store_member m = {.epoch = 1, .addr = {.family = 4, .ip = {127, 0, 0, 1}}};
         struct sl_service service = {.tenant = "default", .name = "web", .version = "1.0"};
@@ -63,7 +63,7 @@ static struct sl_store *a_store(unsigned n)
         must(sl_store_member(s, &m) == 0, "member");
         must(sl_store_record(s, &m.id, sl_span_of(bytes, len)) == 0, "record");
     }
-    must(sl_store_publish(s) == 0, "publish");
+    must(sl_store_publish(s, 0) == 0, "publish");
     return s;
 }
 
@@ -82,13 +82,14 @@ static void *measure(void *context)
     struct work *w = context;
     struct starling_instance who;
     struct sl_rand r;
+    const struct sl_pick how = {.rand = &r};
     unsigned sum = 0;
     sl_rand_seed(&r, w->seed);
     pthread_barrier_wait(w->start);
     double begin = now_ns();
     if (w->view) {
         for (unsigned i = 0; i < PICKS; i++)
-            sum += sl_view_pick(w->view, &r, &who) == 0 ? who.port : 0;
+            sum += sl_view_pick(w->view, &how, &who) == 0 ? who.port : 0;
         w->ns = (now_ns() - begin) / PICKS;
     } else {
         for (unsigned i = 0; i < LOADS; i++)
@@ -131,7 +132,9 @@ static void bench(unsigned n_instances, unsigned n_threads)
     double picks[RUNS], loads[RUNS];
     struct sl_view *view;
     struct sl_store *s = a_store(n_instances);
-    must(sl_view_open(s, "default", "web", &view) == 0, "view");
+    struct sl_view_spec spec = {
+        .tenant = "default", .name = "web", .strategy = STARLING_WEIGHTED_RANDOM};
+    must(sl_view_open(s, &spec, 0, NULL, &view) == 0, "view");
     for (int i = 0; i < RUNS; i++) {
         picks[i] = run(view, n_threads);
         loads[i] = run(NULL, n_threads);

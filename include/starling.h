@@ -103,18 +103,20 @@ enum starling_event_type {
     STARLING_INSTANCE_CHANGED = 6,
     STARLING_INSTANCE_REMOVED = 7,
     STARLING_CONFLICT = 8, /* two live nodes share one name, or one key speaks from two places */
-    STARLING_RESYNC = 9    /* events were lost to overflow: list again, nothing before counts */
+    STARLING_RESYNC = 9,   /* events were lost to overflow: list again, nothing before counts */
+    STARLING_PANIC = 10,   /* fewer than half of a service's instances are fit (STARLING_F_PANIC) */
+    STARLING_CALM = 11     /* enough are again, or nobody offers it any more */
 };
 
 struct starling_event {
     uint64_t seq;      /* rises by one for each event of a node */
     int64_t wall_ms;   /* wall clock, milliseconds since 1970 */
     enum starling_event_type type;
-    char node[STARLING_NAME_MAX];  /* name of the member it is about, "" for resync */
+    char node[STARLING_NAME_MAX];  /* of the member it is about, "" for resync, panic and calm */
     char id[STARLING_ID_MAX];      /* its id */
     char address[STARLING_ADDRESS_MAX]; /* of the member, or host:port of the instance */
-    char service[STARLING_NAME_MAX];    /* of instance events, else "" */
-    char tenant[STARLING_NAME_MAX];     /* of instance events, else "" */
+    char service[STARLING_NAME_MAX];    /* of instance events, panic and calm, else "" */
+    char tenant[STARLING_NAME_MAX];     /* likewise */
     enum starling_health health;        /* of instance events */
     unsigned weight;                    /* of instance events */
 };
@@ -245,10 +247,40 @@ STARLING_API int starling_set_weight(starling_registration *registration,
 
 /* ---- finding ---------------------------------------------------------------------------- */
 
+/* How one of several fit instances is chosen. Sources: docs/DESIGN.md, "Balancing". */
+enum starling_strategy {
+    /* Of two at random the one with the smaller latency x (requests out + 1) / weight; latencies are
+     * peak-sensitive averages of what starling_done() said, a failure counts as slow. */
+    STARLING_P2C_EWMA = 0,
+    STARLING_ROUND_ROBIN,       /* in turn, for each thread from a random start; by weight */
+    STARLING_WEIGHTED_RANDOM,   /* at random, by weight */
+    STARLING_LEAST_CONNECTIONS, /* fewest requests out for its weight: of two, of all up to eight */
+    STARLING_RENDEZVOUS,        /* by the key of starling_pick_with(), on node names: the keys of an
+                                   instance that comes or goes move, no others */
+    STARLING_HEALTHY_FIRST,     /* STARLING_P2C_EWMA behind STARLING_TIER_HEALTHY */
+    STARLING_LOCAL_FIRST        /* STARLING_P2C_EWMA behind STARLING_TIER_LOCAL */
+};
+
+/* What comes before the strategy, or-ed. Suspect instances are last in any case. */
+enum starling_tier {
+    STARLING_TIER_HEALTHY = 1, /* passing before warning: these take 1.4 times their share of the
+                                  instances, what is left over goes to the others */
+    STARLING_TIER_LOCAL = 2,   /* this host, this zone, then the rest, as far as servers here suffice
+                                  for the nodes here; from six instances on */
+    STARLING_TIER_STRICT = 4   /* never leave the zone while it has anybody */
+};
+
+/* When fewer than half of three or more instances that are there and take requests are fit. */
+enum starling_panic {
+    STARLING_PANIC_SPREAD = 0, /* health is not believed: all take requests, STARLING_F_PANIC says so */
+    STARLING_PANIC_FAIL = 1    /* STARLING_EUNAVAIL */
+};
+
 enum starling_instance_flags {
     STARLING_F_SUSPECT = 1, /* picked although its node is suspect: nobody better was there */
     STARLING_F_STALE = 2,   /* this node is cut off from its flock: the view may be out of date */
-    STARLING_F_DOWN = 4     /* listed, never picked: its node is down */
+    STARLING_F_DOWN = 4,    /* listed, never picked: its node is down */
+    STARLING_F_PANIC = 8    /* picked although it may not be fit: too few are */
 };
 
 struct starling_instance {
@@ -257,7 +289,7 @@ struct starling_instance {
     enum starling_health health;
     unsigned weight;
     unsigned flags; /* enum starling_instance_flags, or-ed */
-    uint64_t ticket; /* opaque */
+    uint64_t ticket; /* opaque, for starling_done(); 0 where the strategy learns nothing from it */
     char node[STARLING_NAME_MAX];
     char id[STARLING_ID_MAX];
     char zone[STARLING_NAME_MAX];
@@ -267,11 +299,19 @@ typedef struct starling_instance starling_instance;
 
 struct starling_view_options {
     const char *tenant; /* default "default" */
+    enum starling_strategy strategy;
+    unsigned tiers;      /* enum starling_tier, or-ed */
+    const char *version; /* only such versions: ">=1.2 <2", "1.4" (all of 1.4); default any */
+    const char *select;  /* only such metadata: "key=value,other!=value,key,!key"; default any */
+    enum starling_panic panic;
+    unsigned load_bound; /* percent of the average an instance may have out before a key goes to its
+                            next one, for STARLING_RENDEZVOUS: 125, say; default 0, no bound */
+    unsigned timeout_ms; /* what a failed request counts as at least; default 0, as it took */
 };
 typedef struct starling_view_options starling_view_options;
 
 /* Open the view of a service; also of one nobody offers yet. Interned and counted: as many closes
- * as opens. `options` may be NULL. 0, EINVAL, ENOMEM, EFORK. */
+ * as opens, and opening it again is a lookup. `options` may be NULL. 0, EINVAL, ENOMEM, EFORK. */
 STARLING_API int starling_view_open_sized(starling_node *node, const char *service,
                                           const starling_view_options *options, size_t size,
                                           starling_view **ret_view) STARLING_MUST_USE;
@@ -282,15 +322,57 @@ static inline int starling_view_open(starling_node *node, const char *service,
 }
 STARLING_API void starling_view_close(starling_view *view);
 
-/* Pick one instance for the next request: at random by weight among the fit ones (alive, not
+/* Pick one instance for the next request, by the view's strategy among the fit ones (alive, not
  * critical, weight above 0), a suspect one only where nobody better is left.
- * Copies into *ret_instance; nothing to free. Wait-free. Callbacks may call.
+ * Copies into *ret_instance; nothing to free. Give the ticket back with starling_done() so that load
+ * can be balanced. Wait-free. Callbacks may call.
  * 0, ENOENT (nobody offers it), EUNAVAIL (offered, nobody is fit), EINVAL, EFORK. */
 STARLING_API int starling_pick_sized(starling_view *view, starling_instance *ret_instance,
                                      size_t size) STARLING_MUST_USE;
 static inline int starling_pick(starling_view *view, starling_instance *ret_instance)
 {
     return starling_pick_sized(view, ret_instance, sizeof *ret_instance);
+}
+
+struct starling_pick_options {
+    const void *key;  /* for STARLING_RENDEZVOUS: the same key, the same instance; key_len bytes */
+    size_t key_len;   /* default 0: a key at random */
+    const starling_instance *tried; /* n_tried instances not to pick again */
+    size_t n_tried;
+};
+typedef struct starling_pick_options starling_pick_options;
+
+/* Pick as starling_pick() does, with a key or past instances that were tried. `options` may be NULL.
+ * Wait-free, for keys in time that grows with the instances. Callbacks may call.
+ * 0, ENOENT, EUNAVAIL (also: all have been tried), EINVAL, EFORK. */
+STARLING_API int starling_pick_with_sized(starling_view *view, const starling_pick_options *options,
+                                          size_t options_size, starling_instance *ret_instance,
+                                          size_t size) STARLING_MUST_USE;
+static inline int starling_pick_with(starling_view *view, const starling_pick_options *options,
+                                     starling_instance *ret_instance)
+{
+    return starling_pick_with_sized(view, options, sizeof *options, ret_instance,
+                                    sizeof *ret_instance);
+}
+
+enum starling_outcome {
+    STARLING_OK = 0,
+    STARLING_FAILED,     /* an answer that counts against the instance: 5xx, a broken connection */
+    STARLING_REFUSED,    /* no connection */
+    STARLING_TIMED_OUT,
+    STARLING_OVERLOADED, /* it said that it has too much to do */
+    STARLING_CANCELLED   /* nobody waits for the answer any more: says nothing of the instance */
+};
+
+/* The request that `who` was picked for has ended. latency_us: until its answer, 0 where unknown.
+ * A ticket counts once; one never given back is forgotten after 60 to 80 seconds, one of an instance
+ * that has gone is of no effect. Wait-free, any thread. Callbacks may call. 0, EINVAL, EFORK. */
+STARLING_API int starling_done_sized(starling_view *view, const starling_instance *who, size_t size,
+                                     enum starling_outcome outcome, uint32_t latency_us);
+static inline int starling_done(starling_view *view, const starling_instance *who,
+                                enum starling_outcome outcome, uint32_t latency_us)
+{
+    return starling_done_sized(view, who, sizeof *who, outcome, latency_us);
 }
 
 /* Copy up to `cap` instances, fit or not, ordered by node name and id; *ret_n says how many there

@@ -10,6 +10,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "node/barrier.h"
 #include "node/feed.h"
 #include "node/loop.h"
 #include "node/places.h"
@@ -184,7 +185,6 @@ static starling_node *node_new(const starling_options *options)
 static void node_free(starling_node *node)
 {
     sl_loop_fini(node);
-    sl_views_free(node);
     sl_watches_free(node);
     sl_commands_fini(&node->commands);
     sl_store_free(node->store);
@@ -283,7 +283,7 @@ static int open_core(starling_node *node, sl_usec now)
                                              "issue it anew for this flock"
                                            : "out of memory for node \"%s\"",
                        node->identity.name);
-    r = sl_store_new(&sl_alloc_system, chance[2], &node->store);
+    r = sl_store_new(&sl_alloc_system, chance[2], sl_barrier_of_process(), &node->store);
     return r < 0 ? sl_fail(r, "out of memory for node \"%s\"", node->identity.name) : 0;
 }
 

@@ -319,16 +319,20 @@ static enum sl_answer_state watch(struct sl_answer *a, starling_node *node, stru
 /* ---- pick and changes ------------------------------------------------------------------- */
 
 static enum sl_answer_state pick(const struct sl_answer *a, starling_node *node,
-                                 struct sl_rand *rand, struct sl_text *out)
+                                 struct sl_rand *rand, sl_usec now, struct sl_text *out)
 {
     struct sl_view *view;
+    struct sl_view_spec spec = {.strategy = STARLING_WEIGHTED_RANDOM};
+    struct sl_pick how = {.rand = rand};
     starling_instance who = {0};
     char text[200];
+    sl_copy_text(spec.tenant, sizeof spec.tenant, a->ask.tenant, strlen(a->ask.tenant));
+    sl_copy_text(spec.name, sizeof spec.name, a->ask.service, strlen(a->ask.service));
     if (pthread_mutex_trylock(&node->store_lock) != 0)
         return SL_ANSWER_BUSY;
-    int r = sl_view_open(node->store, a->ask.tenant, a->ask.service, &view);
+    int r = sl_view_open(node->store, &spec, now, NULL, &view);
     if (r == 0) {
-        r = sl_view_pick(view, rand, &who);
+        r = sl_view_pick(view, &how, &who);
         sl_view_close(node->store, view);
     }
     (void)pthread_mutex_unlock(&node->store_lock);
@@ -401,7 +405,7 @@ enum sl_answer_state sl_answer_step(struct sl_answer *a, starling_node *node, st
     case SL_ASK_WATCH:
         return watch(a, node, out);
     case SL_ASK_PICK:
-        return pick(a, node, rand, out);
+        return pick(a, node, rand, now, out);
     case SL_ASK_WEIGHT:
         return done(node, out,
                     sl_node_set_weight(node, a->ask.tenant, a->ask.service, a->ask.weight));

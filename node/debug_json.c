@@ -161,7 +161,8 @@ json_t *sl_json_picked(const char *tenant, const char *service, const starling_i
         json_string(health_name(i->health)), "weight", json_integer(i->weight), "status",
         json_string(status_name(suspect ? STARLING_SUSPECT : STARLING_ALIVE)), "zone",
         text_of(i->zone), "version", text_of(i->version), "stale",
-        json_boolean((i->flags & STARLING_F_STALE) != 0), NULL);
+        json_boolean((i->flags & STARLING_F_STALE) != 0), "panic",
+        json_boolean((i->flags & STARLING_F_PANIC) != 0), NULL);
 }
 
 /* ---- events ----------------------------------------------------------------------------- */
@@ -187,6 +188,10 @@ static const char *event_name(enum starling_event_type type)
         return "conflict";
     case STARLING_RESYNC:
         return "resync";
+    case STARLING_PANIC:
+        return "panic";
+    case STARLING_CALM:
+        return "calm";
     }
     return "unknown";
 }
@@ -207,11 +212,14 @@ static json_t *time_text(int64_t wall_ms)
 json_t *sl_json_event(const starling_event *e)
 {
     char subject[2 * STARLING_NAME_MAX + 1];
-    bool instance = e->service[0] != '\0';
+    bool service = e->type == STARLING_PANIC || e->type == STARLING_CALM;
+    bool instance = e->service[0] != '\0' && !service;
     (void)snprintf(subject, sizeof subject, "%s%s%s", e->service, instance ? "@" : "", e->node);
     json_t *data;
     if (e->type == STARLING_RESYNC)
         data = json_object();
+    else if (service)
+        data = sl_json_object("tenant", text_of(e->tenant), "service", text_of(e->service), NULL);
     else if (instance)
         data = sl_json_object("node", text_of(e->id), "name", text_of(e->node), "address",
                               text_of(e->address), "tenant", text_of(e->tenant), "service",

@@ -139,6 +139,10 @@ static enum starling_event_type event_type(const struct sl_change *change)
         return STARLING_INSTANCE_CHANGED;
     case SL_INSTANCE_REMOVED:
         return STARLING_INSTANCE_REMOVED;
+    case SL_SERVICE_PANIC:
+        return STARLING_PANIC;
+    case SL_SERVICE_CALM:
+        return STARLING_CALM;
     case SL_CHANGES_LOST:
         return STARLING_RESYNC;
     case SL_MEMBER_STATUS:
@@ -157,6 +161,19 @@ static enum starling_event_type event_type(const struct sl_change *change)
     return STARLING_MEMBER_UP;
 }
 
+static void tell_service(starling_node *node, const struct sl_change *change)
+{
+    bool panic = change->type == SL_SERVICE_PANIC;
+    starling_event event = {.type = event_type(change)};
+    sl_copy_text(event.service, sizeof event.service, change->service, strlen(change->service));
+    sl_copy_text(event.tenant, sizeof event.tenant, change->tenant, strlen(change->tenant));
+    sl_log(&node->log, panic ? SL_WARNING : SL_INFO,
+           panic ? "service %s: fewer than half are fit; picks spread over all of them"
+                 : "service %s: enough are fit again",
+           event.service);
+    sl_events_add(node, &event);
+}
+
 static void tell(starling_node *node, const struct sl_change *change)
 {
     static const char *const words[] = {
@@ -167,6 +184,10 @@ static void tell(starling_node *node, const struct sl_change *change)
     if (change->type == SL_CHANGES_LOST) {
         starling_event lost = {.type = STARLING_RESYNC};
         sl_events_add(node, &lost);
+        return;
+    }
+    if (change->type == SL_SERVICE_PANIC || change->type == SL_SERVICE_CALM) {
+        tell_service(node, change);
         return;
     }
     starling_event event = {.type = event_type(change),
@@ -187,18 +208,33 @@ static void tell(starling_node *node, const struct sl_change *change)
     sl_events_add(node, &event);
 }
 
+/* False: there is none, or an application holds the lock. */
+static bool next_change(starling_node *node, struct sl_change *ret, bool *ret_busy)
+{
+    *ret_busy = pthread_mutex_trylock(&node->store_lock) != 0;
+    if (*ret_busy)
+        return false;
+    bool any = sl_store_next_change(node->store, ret);
+    pthread_mutex_unlock(&node->store_lock);
+    return any;
+}
+
 static void deliver(starling_node *node, sl_usec now)
 {
     struct sl_change change;
-    bool any = false;
-    node->changes_wait = false;
-    while (sl_store_next_change(node->store, &change)) {
+    bool any = false, busy;
+    /* Told without the lock: a callback may open views. */
+    while (next_change(node, &change, &busy)) {
         tell(node, &change);
         any = true;
     }
+    node->changes_wait = busy;
+    if (busy)
+        node->deliver_at = sl_after(now, SL_MS(1));
     if (!any)
         return;
-    node->deliver_at = sl_after(now, SL_BATCH);
+    if (!busy)
+        node->deliver_at = sl_after(now, SL_BATCH);
     if (node->debug != NULL)
         sl_debug_events(node->debug);
 }
@@ -211,7 +247,7 @@ static void publish(starling_node *node, sl_usec now)
         node->publish_at = sl_after(now, SL_MS(1));
         return;
     }
-    int r = sl_store_publish(node->store);
+    int r = sl_store_publish(node->store, now);
     pthread_mutex_unlock(&node->store_lock);
     node->publish_at = r < 0 ? sl_after(now, SL_MS(100)) : SL_NEVER;
     if (r < 0)
@@ -222,7 +258,7 @@ static void publish(starling_node *node, sl_usec now)
 
 void sl_feed_publish(starling_node *node, sl_usec now)
 {
-    if (now >= node->publish_at)
+    if (now >= node->publish_at || now >= sl_store_deadline(node->store))
         publish(node, now);
     /* What the application is told it can also see. */
     if (node->changes_wait && node->publish_at == SL_NEVER && now >= node->deliver_at)
@@ -232,5 +268,7 @@ void sl_feed_publish(starling_node *node, sl_usec now)
 sl_usec sl_feed_deadline(const starling_node *node)
 {
     sl_usec at = sl_earlier(node->publish_at, node->refeed_at);
+    if (node->publish_at == SL_NEVER) /* else it was tried, and is tried again then */
+        at = sl_earlier(at, sl_store_deadline(node->store));
     return node->changes_wait ? sl_earlier(at, node->deliver_at) : at;
 }

@@ -7,13 +7,16 @@
 #include "base/error.h"
 #include "node/node.h"
 
-struct starling_view {
-    starling_node *node;
-    struct sl_view *view; /* interned by the store: the same pointer is the same service */
-    unsigned opened;      /* times; under store_lock, like `next` */
-    starling_view *next;
-    char service[STARLING_NAME_MAX];
-};
+/* A view is the store's: the handle is its address, and its user the node. */
+static struct sl_view *inside(const starling_view *view)
+{
+    return (struct sl_view *)(uintptr_t)view;
+}
+
+static starling_node *node_of(const starling_view *view)
+{
+    return sl_view_user(inside(view));
+}
 
 /* ---- members ------------------------------------------------------------------------------ */
 
@@ -43,30 +46,48 @@ int starling_members_sized(starling_node *node, size_t cap, starling_member *ret
 
 /* ---- views -------------------------------------------------------------------------------- */
 
-static int check_view_options(const char *service, const starling_view_options *options)
+/* False: it does not fit, and so is nothing that could match. */
+static bool put_text(char *out, size_t cap, const char *text)
 {
-    if (service == NULL || !sl_name_ok(service, strlen(service)))
-        return sl_fail(STARLING_EINVAL, "a service's name is 1-63 of a-z 0-9 . _ -, not \"%.80s\"",
-                       service != NULL ? service : "");
-    if (options->tenant != NULL && !sl_name_ok(options->tenant, strlen(options->tenant)))
-        return sl_fail(STARLING_EINVAL, "a tenant's name is 1-63 of a-z 0-9 . _ -, not \"%.80s\"",
-                       options->tenant);
-    return 0;
+    size_t len = text != NULL ? strnlen(text, cap) : 0;
+    if (len == cap)
+        return false;
+    if (len > 0)
+        memcpy(out, text, len);
+    return true;
 }
 
-/* Under store_lock. The handle that there is, or `fresh`, which is then taken. */
-static starling_view *intern(starling_node *node, starling_view *fresh)
+static int fill_spec(struct sl_view_spec *spec, const char *service, const starling_view_options *o)
 {
-    for (starling_view *v = node->views; v != NULL; v = v->next) {
-        if (v->view == fresh->view) {
-            v->opened++;
-            return v;
-        }
-    }
-    fresh->opened = 1;
-    fresh->next = node->views;
-    node->views = fresh;
-    return fresh;
+    memset(spec, 0, sizeof *spec); /* padding too: views are told apart by their bytes */
+    if (service == NULL || !put_text(spec->name, sizeof spec->name, service))
+        return sl_fail(STARLING_EINVAL, "a service's name is 1-63 of a-z 0-9 . _ -, not \"%.80s\"",
+                       service != NULL ? service : "");
+    if (!put_text(spec->tenant, sizeof spec->tenant, o->tenant != NULL ? o->tenant : "default"))
+        return sl_fail(STARLING_EINVAL, "a tenant's name is 1-63 of a-z 0-9 . _ -, not \"%.80s\"",
+                       o->tenant);
+    if (!put_text(spec->version, sizeof spec->version, o->version) ||
+        !put_text(spec->select, sizeof spec->select, o->select))
+        return sl_fail(STARLING_EINVAL, "the %s of a view of \"%s\" is longer than %zu bytes",
+                       o->select != NULL && strlen(o->select) >= sizeof spec->select
+                           ? "selector"
+                           : "version range",
+                       service, sizeof spec->select - 1);
+    if ((unsigned)o->strategy > STARLING_LOCAL_FIRST ||
+        (o->tiers &
+         ~(unsigned)(STARLING_TIER_HEALTHY | STARLING_TIER_LOCAL | STARLING_TIER_STRICT)) != 0 ||
+        (unsigned)o->panic > STARLING_PANIC_FAIL || o->load_bound > UINT16_MAX ||
+        o->timeout_ms > UINT32_MAX / 1000)
+        return sl_fail(STARLING_EINVAL,
+                       "strategy %d, tiers %u, panic %d, load_bound %u, timeout_ms %u: "
+                       "one of them is none",
+                       (int)o->strategy, o->tiers, (int)o->panic, o->load_bound, o->timeout_ms);
+    spec->strategy = (uint8_t)o->strategy;
+    spec->tiers = (uint8_t)o->tiers;
+    spec->panic = (uint8_t)o->panic;
+    spec->load_bound = (uint16_t)o->load_bound;
+    spec->timeout_us = o->timeout_ms * 1000;
+    return 0;
 }
 
 int starling_view_open_sized(starling_node *node, const char *service,
@@ -74,6 +95,7 @@ int starling_view_open_sized(starling_node *node, const char *service,
                              starling_view **ret_view)
 {
     starling_view_options o = {0};
+    struct sl_view_spec spec;
     int r = sl_node_check(node);
     if (r < 0)
         return r;
@@ -81,59 +103,46 @@ int starling_view_open_sized(starling_node *node, const char *service,
         return sl_fail(STARLING_EINVAL, "ret_view is NULL");
     if (options != NULL)
         memcpy(&o, options, size < sizeof o ? size : sizeof o);
-    r = check_view_options(service, &o);
+    r = fill_spec(&spec, service, &o);
     if (r < 0)
         return r;
-
-    starling_view *fresh = calloc(1, sizeof *fresh), *view = NULL;
-    if (fresh == NULL)
-        return sl_fail(STARLING_ENOMEM, "out of memory for a view");
-    fresh->node = node;
-    sl_copy_text(fresh->service, sizeof fresh->service, service, strlen(service));
     pthread_mutex_lock(&node->store_lock);
-    r = sl_view_open(node->store, o.tenant != NULL ? o.tenant : "default", service, &fresh->view);
-    if (r == 0)
-        view = intern(node, fresh);
+    struct sl_view *view = sl_view_again(node->store, &spec);
+    bool fresh = view == NULL;
+    if (fresh)
+        r = sl_view_open(node->store, &spec, sl_now(), node, &view);
     pthread_mutex_unlock(&node->store_lock);
-    if (view != fresh)
-        free(fresh);
+    if (r == STARLING_EINVAL)
+        return sl_fail(r, "view of \"%s\": %s", service, sl_view_fault(&spec));
     if (r < 0)
         return sl_fail(r, "out of memory for a view of \"%s\"", service);
-    *ret_view = view;
+    if (fresh)
+        sl_node_wake(node); /* the I/O thread may have to count for it */
+    *ret_view = (starling_view *)view;
     return 0;
 }
 
 void starling_view_close(starling_view *view)
 {
-    if (view == NULL || sl_node_check(view->node) < 0)
+    if (view == NULL || sl_node_check(node_of(view)) < 0)
         return;
-    starling_node *node = view->node;
+    starling_node *node = node_of(view);
     pthread_mutex_lock(&node->store_lock);
-    sl_view_close(node->store, view->view);
-    if (--view->opened == 0) {
-        starling_view **at = &node->views;
-        while (*at != view)
-            at = &(*at)->next;
-        *at = view->next;
-        free(view);
-    }
+    sl_view_close(node->store, inside(view));
     pthread_mutex_unlock(&node->store_lock);
-}
-
-void sl_views_free(starling_node *node)
-{
-    while (node->views != NULL) {
-        starling_view *v = node->views;
-        node->views = v->next;
-        for (unsigned i = 0; i < v->opened; i++)
-            sl_view_close(node->store, v->view);
-        free(v);
-    }
 }
 
 static int check_view(const starling_view *view)
 {
-    return view != NULL ? sl_node_check(view->node) : sl_fail(STARLING_EINVAL, "view is NULL");
+    return view != NULL ? sl_node_check(node_of(view)) : sl_fail(STARLING_EINVAL, "view is NULL");
+}
+
+/* Milliseconds of a clock that costs no system call and moves in steps of a few. */
+static uint32_t coarse_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+    return (uint32_t)((uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000);
 }
 
 /* This thread's generator: a child after fork() must not draw what its parent draws. */
@@ -152,19 +161,19 @@ static struct sl_rand *own_rand(void)
     return &own.r;
 }
 
-int starling_pick_sized(starling_view *view, starling_instance *ret_instance, size_t size)
+static int pick(starling_view *view, struct sl_pick *how, starling_instance *ret_instance,
+                size_t size)
 {
     starling_instance whole;
-    int r = check_view(view);
-    if (r < 0)
-        return r;
-    if (ret_instance == NULL || size == 0)
-        return sl_fail(STARLING_EINVAL, "there is nowhere to copy the instance to");
+    struct sl_view *v = inside(view);
+    int r;
+    how->rand = own_rand();
+    how->now_ms = sl_view_wants_time(v) ? coarse_ms() : 0;
     if (size >= sizeof whole) {
-        r = sl_view_pick(view->view, own_rand(), ret_instance);
+        r = sl_view_pick(v, how, ret_instance);
     } else {
         memset(&whole, 0, sizeof whole);
-        r = sl_view_pick(view->view, own_rand(), &whole);
+        r = sl_view_pick(v, how, &whole);
         if (r == 0)
             memcpy(ret_instance, &whole, size);
     }
@@ -172,8 +181,59 @@ int starling_pick_sized(starling_view *view, starling_instance *ret_instance, si
         return 0;
     return sl_fail(r,
                    r == STARLING_ENOENT ? "nobody offers service \"%s\""
-                                        : "service \"%s\" is offered, but no instance is fit",
-                   view->service);
+                   : how->n_tried > 0
+                       ? "service \"%s\" is offered, but no instance is fit that was not tried"
+                       : "service \"%s\" is offered, but no instance is fit",
+                   sl_view_service(v));
+}
+
+int starling_pick_sized(starling_view *view, starling_instance *ret_instance, size_t size)
+{
+    struct sl_pick how = {0};
+    int r = check_view(view);
+    if (r < 0)
+        return r;
+    if (ret_instance == NULL || size == 0)
+        return sl_fail(STARLING_EINVAL, "there is nowhere to copy the instance to");
+    return pick(view, &how, ret_instance, size);
+}
+
+int starling_pick_with_sized(starling_view *view, const starling_pick_options *options,
+                             size_t options_size, starling_instance *ret_instance, size_t size)
+{
+    starling_pick_options o = {0};
+    int r = check_view(view);
+    if (r < 0)
+        return r;
+    if (ret_instance == NULL || size == 0)
+        return sl_fail(STARLING_EINVAL, "there is nowhere to copy the instance to");
+    if (options != NULL)
+        memcpy(&o, options, options_size < sizeof o ? options_size : sizeof o);
+    if ((o.key == NULL && o.key_len > 0) || (o.tried == NULL && o.n_tried > 0))
+        return sl_fail(STARLING_EINVAL, "%s is NULL",
+                       o.key == NULL && o.key_len > 0 ? "key" : "tried");
+    if (o.n_tried > 0 && size < offsetof(starling_instance, id) + sizeof ret_instance->id)
+        return sl_fail(STARLING_EINVAL, "instances of %zu bytes have no id", size);
+    struct sl_pick how = {.key = sl_span_of(o.key, o.key_len),
+                          .tried = o.tried,
+                          .n_tried = o.n_tried,
+                          .stride = size};
+    return pick(view, &how, ret_instance, size);
+}
+
+int starling_done_sized(starling_view *view, const starling_instance *who, size_t size,
+                        enum starling_outcome outcome, uint32_t latency_us)
+{
+    int r = check_view(view);
+    if (r < 0)
+        return r;
+    if (who == NULL || size < offsetof(starling_instance, ticket) + sizeof who->ticket)
+        return sl_fail(STARLING_EINVAL, "who is no instance that was picked");
+    if ((unsigned)outcome > STARLING_CANCELLED)
+        return sl_fail(STARLING_EINVAL, "outcome %d is none", (int)outcome);
+    if (who->ticket != 0)
+        (void)sl_view_done(inside(view), coarse_ms(), who->ticket, (int)outcome, latency_us);
+    return 0;
 }
 
 int starling_view_list_sized(starling_view *view, size_t cap, starling_instance *ret_instances,
@@ -181,10 +241,10 @@ int starling_view_list_sized(starling_view *view, size_t cap, starling_instance 
 {
     int r = check_view(view);
     if (r == 0)
-        r = check_list(view->node, cap, ret_instances, size, ret_n);
+        r = check_list(node_of(view), cap, ret_instances, size, ret_n);
     if (r < 0)
         return r;
-    sl_view_list(view->view, cap, ret_instances, size, ret_n);
+    sl_view_list(inside(view), cap, ret_instances, size, ret_n);
     return 0;
 }
 
@@ -205,7 +265,7 @@ int starling_instance_meta_sized(starling_view *view, const starling_instance *w
     w.id[sizeof w.id - 1] = '\0';
     if (!sl_unhex(id.b, SL_ID_LEN, w.id, strlen(w.id)))
         return sl_fail(STARLING_EINVAL, "the instance was neither picked nor listed");
-    r = sl_view_meta(view->view, &id, key, cap, buffer);
+    r = sl_view_meta(inside(view), &id, key, cap, buffer);
     if (r == STARLING_ENOENT)
         return sl_fail(r, "the instance has no metadata \"%.80s\", or has gone", key);
     if (r == STARLING_ELIMIT)
@@ -278,5 +338,5 @@ int starling_wait_members(starling_node *node, unsigned n, int timeout_ms)
 int starling_wait_fit(starling_view *view, unsigned n, int timeout_ms)
 {
     int r = check_view(view);
-    return r < 0 ? r : wait_count(view->node, view->view, n, timeout_ms);
+    return r < 0 ? r : wait_count(node_of(view), inside(view), n, timeout_ms);
 }

@@ -248,7 +248,7 @@ static void stop(starling_node *node)
 
     pthread_mutex_lock(&node->store_lock);
     sl_store_stale(node->store, true);
-    if (sl_store_publish(node->store) < 0)
+    if (sl_store_publish(node->store, sl_now()) < 0)
         sl_log(&node->log, SL_WARNING, "out of memory: what was last known stays unflagged");
     pthread_mutex_unlock(&node->store_lock);
 

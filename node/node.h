@@ -94,7 +94,6 @@ struct starling_node {
 
     /* shared */
     pthread_mutex_t store_lock;  /* views open and close, publish tries */
-    struct starling_view *views; /* under store_lock */
     struct sl_events events;
     int wake_fd; /* eventfd: commands wait */
     struct sl_commands commands;
@@ -128,7 +127,6 @@ void sl_events_add(starling_node *node, starling_event *event);
 bool sl_events_next(struct sl_events *e, uint64_t *cursor, starling_event *ret);
 void sl_watches_free(starling_node *node);
 void sl_watches_tell_stopped(starling_node *node);
-void sl_views_free(starling_node *node);
 
 /* For the debug socket, on the I/O thread. */
 int sl_node_set_weight(starling_node *node, const char *tenant, const char *name, unsigned weight)

@@ -81,13 +81,15 @@ static void tell_member(const struct sl_waiting_change *w, struct sl_change *ret
 static void tell_instance(const struct sl_waiting_change *w, struct sl_change *ret)
 {
     const struct sl_instance *inst = &w->offer->inst;
+    copy_text(ret->tenant, sizeof ret->tenant, w->offer->tenant);
+    copy_text(ret->service, sizeof ret->service, w->offer->service);
+    if (w->type == SL_SERVICE_PANIC || w->type == SL_SERVICE_CALM)
+        return;
     ret->status = inst->status;
     ret->id = inst->id;
     copy_text(ret->node, sizeof ret->node, inst->node);
     snprintf(ret->address, sizeof ret->address, strchr(inst->host, ':') ? "[%s]:%u" : "%s:%u",
              inst->host, inst->port);
-    copy_text(ret->tenant, sizeof ret->tenant, w->offer->tenant);
-    copy_text(ret->service, sizeof ret->service, w->offer->service);
     ret->health = inst->health;
     ret->weight = inst->weight;
 }

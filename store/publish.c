@@ -20,7 +20,8 @@ struct edit {
 /* What becomes of one listing. */
 struct relisting {
     struct sl_listing *listing;
-    struct sl_roster *roster; /* NULL: nobody offers it any more */
+    struct sl_offer **offers; /* borrowed from the edits and the listing; n 0: nobody any more */
+    uint32_t n;
     bool is_new;
 };
 
@@ -31,6 +32,8 @@ struct member_edit {
 };
 
 struct batch {
+    sl_usec now;
+    struct sl_view *made; /* views whose rosters are made */
     struct edit *edits;
     size_t n_edits, cap_edits;
     struct relisting *relistings;
@@ -70,8 +73,8 @@ static uint32_t count_services(const struct sl_member *m)
 }
 
 /* Fill made[n] with the instances that the record names. 0 or ENOMEM. */
-static int fill_offers(struct sl_store *s, const struct sl_member *m, struct sl_offer **made,
-                       uint32_t n)
+static int fill_offers(struct sl_store *s, const struct sl_member *m, sl_usec now,
+                       struct sl_offer **made, uint32_t n)
 {
     struct sl_service_vitals vitals[SL_SERVICES_MAX];
     size_t n_vitals, n_refused;
@@ -94,6 +97,8 @@ static int fill_offers(struct sl_store *s, const struct sl_member *m, struct sl_
         if (was && sl_offer_compare(was, is) == SL_SAME) {
             sl_offer_unref(s->alloc, is);
             is = sl_offer_ref(was);
+        } else {
+            sl_offer_inherit(is, was, now);
         }
         made[i++] = is;
     }
@@ -103,7 +108,7 @@ static int fill_offers(struct sl_store *s, const struct sl_member *m, struct sl_
 }
 
 /* Set m->made to what the member offers; what is as published is shared. 0 or ENOMEM. */
-static int make_offers(struct sl_store *s, struct sl_member *m)
+static int make_offers(struct sl_store *s, struct sl_member *m, sl_usec now)
 {
     assert(!m->made && m->n_made == 0);
     uint32_t n = m->now && m->now->info.status != STARLING_LEFT ? count_services(m) : 0;
@@ -112,7 +117,7 @@ static int make_offers(struct sl_store *s, struct sl_member *m)
     struct sl_offer **made = sl_alloc_zero(s->alloc, n * sizeof *made);
     if (!made)
         return STARLING_ENOMEM;
-    int r = fill_offers(s, m, made, n);
+    int r = fill_offers(s, m, now, made, n);
     if (r < 0) {
         sl_store_free_offers(s, made, n);
         return r;
@@ -182,25 +187,25 @@ static size_t edits_of_service(const struct batch *b, size_t first)
     return n;
 }
 
-/* The offers of `old`, which may be NULL, with the edits merged in. */
-static void merge_offers(const struct sl_roster *old, const struct edit *edits, size_t n_edits,
-                         struct sl_roster *r)
+/* The offers of the listing with the edits merged in. */
+static void merge_offers(const struct sl_listing *old, const struct edit *edits, size_t n_edits,
+                         struct relisting *re)
 {
-    uint32_t i = 0, n_old = old ? old->n : 0, n = 0;
+    uint32_t i = 0, n = 0;
     for (size_t k = 0; k < n_edits; k++) {
         const struct sl_offer *o = edits[k].was ? edits[k].was : edits[k].is;
-        while (i < n_old && sl_offer_cmp(old->offers[i], o) < 0)
-            r->offers[n++] = old->offers[i++];
+        while (i < old->n && sl_offer_cmp(old->offers[i], o) < 0)
+            re->offers[n++] = old->offers[i++];
         if (edits[k].was) {
-            assert(i < n_old && old->offers[i] == edits[k].was);
+            assert(i < old->n && old->offers[i] == edits[k].was);
             i++;
         }
         if (edits[k].is)
-            r->offers[n++] = edits[k].is;
+            re->offers[n++] = edits[k].is;
     }
-    while (i < n_old)
-        r->offers[n++] = old->offers[i++];
-    assert(n == r->n);
+    while (i < old->n)
+        re->offers[n++] = old->offers[i++];
+    assert(n == re->n);
 }
 
 static struct sl_listing *new_listing(struct sl_store *s, const struct sl_offer *o)
@@ -233,22 +238,62 @@ static int relist(struct sl_store *s, struct batch *b, const struct edit *edits,
     if (!re.listing)
         return STARLING_ENOMEM;
 
-    const struct sl_roster *old = re.listing->roster;
-    uint32_t n = old ? old->n : 0;
+    re.n = re.listing->n;
     for (size_t i = 0; i < n_edits; i++)
-        n = n + !!edits[i].is - !!edits[i].was;
-    if (n > 0) {
-        re.roster = sl_roster_new(s->alloc, n);
-        if (!re.roster) {
+        re.n = re.n + !!edits[i].is - !!edits[i].was;
+    if (re.n > 0) {
+        re.offers = sl_alloc_zero(s->alloc, re.n * sizeof *re.offers);
+        if (!re.offers) {
             if (re.is_new)
                 sl_alloc_free(s->alloc, re.listing, re.listing->size);
             return STARLING_ENOMEM;
         }
-        merge_offers(old, edits, n_edits, re.roster);
+        merge_offers(re.listing, edits, n_edits, &re);
     }
     b->relistings[b->n_relistings++] = re;
     b->n_new_listings += re.is_new;
-    b->n_gone_listings += !re.roster;
+    b->n_gone_listings += re.n == 0;
+    return 0;
+}
+
+/* ---- preparing: views ----------------------------------------------------------------------- */
+
+static int make_view(struct batch *b, struct sl_view *v, struct sl_offer *const *offers, uint32_t n)
+{
+    v->made = NULL;
+    v->is_made = true;
+    v->next_made = b->made;
+    b->made = v;
+    return sl_view_make(v, offers, n, b->now);
+}
+
+/* The rosters of all views of a service. 0 or ENOMEM. */
+static int make_views(struct sl_store *s, struct batch *b, const struct relisting *re)
+{
+    const struct sl_listing *l = re->listing;
+    uint64_t hash;
+    for (struct sl_view *v = sl_store_views_of(s, l->tenant, l->name, &hash); v; v = v->next) {
+        int r = sl_view_is_of(v, hash, l->tenant, l->name) ? make_view(b, v, re->offers, re->n) : 0;
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+/* The rosters that are due although nothing about their service changed. 0 or ENOMEM. */
+static int make_due_views(struct sl_store *s, struct batch *b)
+{
+    size_t at;
+    for (size_t i = 0; i < s->n_buckets && b->now >= s->again_at; i++) {
+        for (struct sl_view *v = s->views[i]; v; v = v->next) {
+            if (b->now < v->again_at || v->is_made ||
+                !sl_store_find_listing(s, v->spec.tenant, v->spec.name, &at))
+                continue;
+            int r = make_view(b, v, s->listings[at]->offers, s->listings[at]->n);
+            if (r < 0)
+                return r;
+        }
+    }
     return 0;
 }
 
@@ -324,7 +369,7 @@ static int prepare(struct sl_store *s, struct batch *b)
 {
     size_t n_touched = 0;
     for (struct sl_member *m = s->first_dirty; m; m = m->next_dirty, n_touched++) {
-        int r = make_offers(s, m);
+        int r = make_offers(s, m, b->now);
         if (r == 0)
             r = add_edits_of(s, b, m);
         if (r == 0)
@@ -340,12 +385,20 @@ static int prepare(struct sl_store *s, struct batch *b)
         if (r < 0)
             return r;
     }
-    int r = make_flock(s, b);
+    sl_store_count_crowd(s, b->now);
+    for (size_t i = 0; i < b->n_relistings; i++) {
+        int r = make_views(s, b, &b->relistings[i]);
+        if (r < 0)
+            return r;
+    }
+    int r = make_due_views(s, b);
+    if (r == 0)
+        r = make_flock(s, b);
     if (r == 0)
         r = sl_alloc_grow(s->alloc, (void **)&s->listings, sizeof *s->listings, &s->cap_listings,
                           s->n_listings + b->n_new_listings);
     if (r == 0)
-        r = sl_changes_reserve(&s->changes, s->alloc, n_touched + b->n_edits);
+        r = sl_changes_reserve(&s->changes, s->alloc, n_touched + b->n_edits + b->n_relistings);
     return r;
 }
 
@@ -353,9 +406,15 @@ static void discard(struct sl_store *s, struct batch *b)
 {
     for (size_t i = 0; i < b->n_relistings; i++) {
         struct relisting *re = &b->relistings[i];
-        sl_roster_discard(s->alloc, re->roster);
+        sl_alloc_free(s->alloc, re->offers, re->n * sizeof *re->offers);
         if (re->is_new)
             sl_alloc_free(s->alloc, re->listing, re->listing->size);
+    }
+    for (struct sl_view *v = b->made; v; v = v->next_made) {
+        if (v->made)
+            sl_roster_release(s->alloc, &v->made->garbage);
+        v->made = NULL;
+        v->is_made = false;
     }
     sl_flock_discard(s->alloc, b->flock);
     for (struct sl_member *m = s->first_dirty; m; m = m->next_dirty) {
@@ -390,33 +449,30 @@ static void tell_edit(struct sl_store *s, const struct edit *e)
         sl_changes_push_instance(&s->changes, s->alloc, SL_INSTANCE_CHANGED, e->is);
 }
 
-static void retire(struct sl_store *s, struct sl_garbage *g)
+/* Watchers hear of panic as a service gets into it or out of it. */
+static void tell_panic(struct sl_store *s, const struct relisting *re)
 {
-    if (g)
-        sl_epoch_retire(&s->epoch, g);
+    struct sl_listing *l = re->listing;
+    bool panic = sl_offers_panic(re->offers, re->n);
+    if (panic != l->panic)
+        sl_changes_push_instance(&s->changes, s->alloc, panic ? SL_SERVICE_PANIC : SL_SERVICE_CALM,
+                                 re->n > 0 ? re->offers[0] : l->offers[0]);
+    l->panic = panic;
 }
 
-/* Readers find the new roster from here on. */
-static void exchange_roster(struct sl_store *s, struct relisting *re)
+static void exchange_offers(struct sl_store *s, struct relisting *re)
 {
-    struct sl_roster *old = re->listing->roster;
-    size_t at;
-    if (re->roster) {
-        sl_roster_seal(re->roster);
-        s->rosters_published++;
-        s->n_instances += re->roster->n;
-    }
-    re->listing->roster = re->roster;
-    /* O1 of epoch.h; pairs with the load in view.c. */
-    if (sl_store_find_view(s, re->listing->tenant, re->listing->name, &at))
-        atomic_exchange_explicit(&s->views[at]->roster, re->roster, memory_order_seq_cst);
-    if (old) {
-        s->n_instances -= old->n;
-        retire(s, &old->garbage);
-    }
+    struct sl_listing *l = re->listing;
+    for (uint32_t i = 0; i < re->n; i++)
+        sl_offer_ref(re->offers[i]);
+    s->n_instances += re->n;
+    s->n_instances -= l->n;
+    sl_store_free_offers(s, l->offers, l->n);
+    l->offers = re->offers;
+    l->n = re->n;
 }
 
-/* Listings without a roster go, new ones are merged in from the back; there is room. */
+/* Listings without an offer go, new ones are merged in from the back; there is room. */
 static void reindex(struct sl_store *s, struct batch *b)
 {
     if (b->n_new_listings == 0 && b->n_gone_listings == 0)
@@ -424,7 +480,7 @@ static void reindex(struct sl_store *s, struct batch *b)
     size_t n = 0;
     for (size_t i = 0; i < s->n_listings; i++) {
         struct sl_listing *l = s->listings[i];
-        if (l->roster)
+        if (l->n > 0)
             s->listings[n++] = l;
         else
             sl_alloc_free(s->alloc, l, l->size);
@@ -448,10 +504,10 @@ static void reindex(struct sl_store *s, struct batch *b)
 static void exchange_flock(struct sl_store *s, struct sl_flock *f)
 {
     sl_flock_seal(f);
-    s->rosters_published++;
+    atomic_fetch_add_explicit(&s->rosters_published, 1, memory_order_relaxed);
     /* O1 of epoch.h; pairs with the loads in view.c. */
     struct sl_flock *old = atomic_exchange_explicit(&s->flock, f, memory_order_seq_cst);
-    retire(s, &old->garbage);
+    sl_epoch_retire(&s->epoch, &old->garbage);
 }
 
 /* What was being published is. */
@@ -471,9 +527,16 @@ static void settle_member(struct sl_store *s, struct sl_member *m)
 
 static void commit(struct sl_store *s, struct batch *b)
 {
-    for (size_t i = 0; i < b->n_relistings; i++)
-        exchange_roster(s, &b->relistings[i]);
-    reindex(s, b);
+    if (b->now >= s->again_at) {
+        s->again_at = SL_NEVER;
+        for (size_t i = 0; i < s->n_buckets; i++) {
+            for (struct sl_view *v = s->views[i]; v; v = v->next)
+                s->again_at =
+                    b->now < v->again_at ? sl_earlier(s->again_at, v->again_at) : s->again_at;
+        }
+    }
+    for (struct sl_view *v = b->made; v; v = v->next_made)
+        sl_view_exchange(v);
     if (b->flock)
         exchange_flock(s, b->flock);
 
@@ -481,6 +544,11 @@ static void commit(struct sl_store *s, struct batch *b)
         tell_status(s, m);
     for (size_t i = 0; i < b->n_edits; i++)
         tell_edit(s, &b->edits[i]);
+    for (size_t i = 0; i < b->n_relistings; i++)
+        tell_panic(s, &b->relistings[i]);
+    for (size_t i = 0; i < b->n_relistings; i++)
+        exchange_offers(s, &b->relistings[i]);
+    reindex(s, b);
 
     struct sl_member *m = s->first_dirty;
     s->first_dirty = s->last_dirty = NULL;
@@ -491,11 +559,16 @@ static void commit(struct sl_store *s, struct batch *b)
     }
 }
 
-int sl_store_publish(struct sl_store *s)
+sl_usec sl_store_deadline(const struct sl_store *s)
+{
+    return s->again_at;
+}
+
+int sl_store_publish(struct sl_store *s, sl_usec now)
 {
     int r = 0;
-    if (s->first_dirty) {
-        struct batch b = {0};
+    if (s->first_dirty || now >= s->again_at) {
+        struct batch b = {.now = now};
         r = prepare(s, &b);
         if (r == 0)
             commit(s, &b);
@@ -505,6 +578,7 @@ int sl_store_publish(struct sl_store *s)
         sl_alloc_free(s->alloc, b.relistings, b.cap_relistings * sizeof *b.relistings);
         sl_alloc_free(s->alloc, b.member_edits, b.cap_member_edits * sizeof *b.member_edits);
     }
-    s->rosters_freed += sl_epoch_poll(&s->epoch, s->alloc);
+    atomic_fetch_add_explicit(&s->rosters_freed, sl_epoch_poll(&s->epoch, s->alloc),
+                              memory_order_relaxed);
     return r;
 }

@@ -1,5 +1,5 @@
-/* roster.c: build what readers read, so that reading is looking up: everything that can be computed
- * when something changes is computed here, once, by the owner. */
+/* roster.c: instances and members as readers see them. Which of the instances are picked, and how
+ * often, is worked out in plan.c. */
 #include "store/roster.h"
 
 #include <assert.h>
@@ -68,7 +68,7 @@ struct sl_offer *sl_offer_new(const struct sl_alloc *alloc, const struct sl_stor
            note_len = strlen(service->note), tenant_len = strlen(service->tenant),
            name_len = strlen(service->name);
     size_t size = sizeof(struct sl_offer) + host_len + node_len + zone_len + version_len +
-                  note_len + tenant_len + name_len + 7 + meta_len(service);
+                  note_len + tenant_len + name_len + 7 + meta_len(service) + SL_TEXT_SLACK;
     struct sl_offer *o = sl_alloc_zero(alloc, size);
     if (!o)
         return NULL;
@@ -80,23 +80,31 @@ struct sl_offer *sl_offer_new(const struct sl_alloc *alloc, const struct sl_stor
     o->node_len = (uint8_t)node_len;
     o->zone_len = (uint8_t)zone_len;
     o->version_len = (uint8_t)version_len;
+    o->port = service->port;
+    o->weight = service->weight;
+    o->health = service->health;
+    o->status = member->status;
     sl_hex(o->id_text, member->id.b, sizeof member->id.b);
+    /* Unkeyed: every process must send a key to the same place. A member that chooses its name so as
+     * to attract keys gains what it could have by weight. */
+    static const uint8_t no_key[16];
+    o->point = sl_siphash(no_key, member->name, node_len);
     o->inst = (struct sl_instance){
         .id = member->id,
-        .host = put_text(&at, host, host_len),
-        .node = put_text(&at, member->name, node_len),
-        .zone = put_text(&at, member->zone, zone_len),
-        .version = put_text(&at, service->version, version_len),
-        .note = put_text(&at, service->note, note_len),
         .port = service->port,
         .weight = service->weight,
         .status = member->status,
         .health = service->health,
     };
+    o->inst.host = put_text(&at, host, host_len);
+    o->inst.node = put_text(&at, member->name, node_len);
+    o->inst.zone = put_text(&at, member->zone, zone_len);
+    o->inst.version = put_text(&at, service->version, version_len);
+    o->inst.note = put_text(&at, service->note, note_len);
     o->tenant = put_text(&at, service->tenant, tenant_len);
     o->service = put_text(&at, service->name, name_len);
     put_meta(&at, service, &o->inst);
-    assert(at == (char *)o + size);
+    assert(at + SL_TEXT_SLACK == (char *)o + size);
     return o;
 }
 
@@ -108,8 +116,11 @@ struct sl_offer *sl_offer_ref(struct sl_offer *o)
 
 void sl_offer_unref(const struct sl_alloc *alloc, struct sl_offer *o)
 {
-    if (o && --o->refs == 0)
-        sl_alloc_free(alloc, o, o->size);
+    if (!o || --o->refs > 0)
+        return;
+    if (o->load)
+        sl_load_unref(o->loads, o->load);
+    sl_alloc_free(alloc, o, o->size);
 }
 
 int sl_service_cmp(const char *tenant_a, const char *name_a, const char *tenant_b,
@@ -138,107 +149,22 @@ enum sl_difference sl_offer_compare(const struct sl_offer *a, const struct sl_of
 
 bool sl_offer_is_reachable(const struct sl_offer *o)
 {
-    return o->inst.status == STARLING_ALIVE || o->inst.status == STARLING_SUSPECT;
+    return o->status == STARLING_ALIVE || o->status == STARLING_SUSPECT;
 }
 
-/* ---- the roster of a service ---------------------------------------------------------------- */
-
-static size_t roster_size(size_t n)
+bool sl_offer_is_usable(const struct sl_offer *o)
 {
-    return sizeof(struct sl_roster) + n * (sizeof(struct sl_offer *) + sizeof(struct sl_column));
+    return sl_offer_is_reachable(o) && o->health != STARLING_CRITICAL && o->weight > 0;
 }
 
-struct sl_roster *sl_roster_new(const struct sl_alloc *alloc, uint32_t n)
+void sl_offer_inherit(struct sl_offer *is, const struct sl_offer *was, sl_usec now)
 {
-    assert(n > 0);
-    struct sl_roster *r = sl_alloc_zero(alloc, roster_size(n));
-    if (!r)
-        return NULL;
-    r->garbage.release = sl_roster_release;
-    r->n = n;
-    r->columns = (struct sl_column *)(void *)(r->offers + n);
-    return r;
-}
-
-void sl_roster_discard(const struct sl_alloc *alloc, struct sl_roster *r)
-{
-    if (r)
-        sl_alloc_free(alloc, r, roster_size(r->n));
-}
-
-void sl_roster_release(const struct sl_alloc *alloc, struct sl_garbage *g)
-{
-    struct sl_roster *r = (struct sl_roster *)(void *)g;
-    for (uint32_t i = 0; i < r->n; i++)
-        sl_offer_unref(alloc, r->offers[i]);
-    sl_roster_discard(alloc, r);
-}
-
-/* Could take a request, were its node in that state. */
-static bool is_able(const struct sl_offer *o, uint8_t status)
-{
-    return o->inst.status == status && o->inst.health != STARLING_CRITICAL && o->inst.weight > 0;
-}
-
-/* A column for each candidate, holding its weight times their number: `sum` on average. */
-static void fill_columns(struct sl_roster *r, uint8_t status)
-{
-    for (uint32_t i = 0; i < r->n; i++) {
-        if (is_able(r->offers[i], status)) {
-            r->columns[r->n_columns++] = (struct sl_column){.own = i, .alias = i};
-            r->sum += r->offers[i]->inst.weight;
-        }
+    is->since = was && sl_offer_is_usable(was) ? was->since : now;
+    if (was && was->load) {
+        is->load = was->load;
+        is->loads = was->loads;
+        is->load->refs++;
     }
-    for (uint32_t i = 0; i < r->n_columns; i++)
-        r->columns[i].share = r->offers[r->columns[i].own]->inst.weight * r->n_columns;
-}
-
-/* Level the columns: each that holds less than `sum` is filled up from one that holds at least
- * that, whose own share shrinks by as much. All numbers are whole, so nothing is lost: columns not
- * levelled yet hold `sum` on average, and where one holds less another holds more. `rich` only
- * moves on: those behind it have fallen below `sum`, and are levelled when the outer loop reaches
- * them or, when it has passed, at once. */
-static void level_columns(struct sl_column *columns, uint32_t n, uint32_t sum)
-{
-    uint32_t rich = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        uint32_t poor = i;
-        while (columns[poor].share < sum && columns[poor].alias == columns[poor].own) {
-            while (rich < n && columns[rich].share < sum)
-                rich++;
-            assert(rich < n);
-            columns[poor].alias = columns[rich].own;
-            columns[rich].share -= sum - columns[poor].share;
-            if (rich > i)
-                break;
-            poor = rich;
-        }
-    }
-}
-
-void sl_roster_seal(struct sl_roster *r)
-{
-    /* 2^32 is far off: at most one instance a member, each of weight 1000 or less. */
-    assert(r->n <= SL_MEMBERS_MAX);
-    for (uint32_t i = 0; i < r->n; i++)
-        sl_offer_ref(r->offers[i]);
-    fill_columns(r, STARLING_ALIVE);
-    r->n_fit = r->n_columns;
-    if (r->n_columns == 0)
-        fill_columns(r, STARLING_SUSPECT);
-    level_columns(r->columns, r->n_columns, r->sum);
-}
-
-const struct sl_offer *sl_roster_pick(const struct sl_roster *r, struct sl_rand *rand)
-{
-    if (r->n_columns == 0)
-        return NULL;
-    /* High half for the column, low half for the coin. Multiplying instead of dividing favours none
-     * by more than n_columns / 2^32 or sum / 2^32, and asks for no second draw (Lemire 2019). */
-    uint64_t v = sl_rand_u64(rand);
-    const struct sl_column *column = &r->columns[(v >> 32) * r->n_columns >> 32];
-    uint32_t coin = (uint32_t)((v & UINT32_MAX) * r->sum >> 32);
-    return r->offers[coin < column->share ? column->own : column->alias];
 }
 
 /* ---- one member, the roster of members ------------------------------------------------------ */

@@ -16,7 +16,8 @@ static const struct sl_id *id_of_member(void *context, uint32_t index)
     return &s->members[index]->id;
 }
 
-int sl_store_new(const struct sl_alloc *alloc, uint64_t seed, struct sl_store **ret)
+int sl_store_new(const struct sl_alloc *alloc, uint64_t seed, sl_barrier *barrier,
+                 struct sl_store **ret)
 {
     struct sl_store *s = sl_alloc_zero(alloc, sizeof *s);
     if (!s)
@@ -27,17 +28,20 @@ int sl_store_new(const struct sl_alloc *alloc, uint64_t seed, struct sl_store **
         return STARLING_ENOMEM;
     }
     s->alloc = alloc;
-    sl_epoch_init(&s->epoch);
+    sl_epoch_init(&s->epoch, barrier);
+    sl_loads_init(&s->loads, alloc);
     atomic_init(&s->flock, flock);
     atomic_init(&s->stale, false);
-    s->rosters_published = 1;
+    atomic_init(&s->rosters_published, 1);
+    atomic_init(&s->rosters_freed, 0);
+    atomic_init(&s->again_at, SL_NEVER);
+    s->crowd_is_old = true;
 
     struct sl_rand r;
-    uint8_t key[16];
     sl_rand_seed(&r, seed);
-    sl_put64(key, sl_rand_u64(&r));
-    sl_put64(key + 8, sl_rand_u64(&r));
-    sl_idmap_init(&s->by_id, alloc, key, id_of_member, s);
+    sl_put64(s->key, sl_rand_u64(&r));
+    sl_put64(s->key + 8, sl_rand_u64(&r));
+    sl_idmap_init(&s->by_id, alloc, s->key, id_of_member, s);
     *ret = s;
     return 0;
 }
@@ -72,19 +76,18 @@ void sl_store_free(struct sl_store *s)
     const struct sl_alloc *a = s->alloc;
     sl_epoch_fini(&s->epoch, a);
     sl_flock_release(a, &atomic_load_explicit(&s->flock, memory_order_relaxed)->garbage);
+    sl_views_free(s);
     for (size_t i = 0; i < s->n_listings; i++) {
-        sl_roster_release(a, &s->listings[i]->roster->garbage);
+        sl_store_free_offers(s, s->listings[i]->offers, s->listings[i]->n);
         sl_alloc_free(a, s->listings[i], s->listings[i]->size);
     }
-    for (size_t i = 0; i < s->n_views; i++)
-        sl_alloc_free(a, s->views[i], s->views[i]->size);
     for (size_t i = 0; i < s->n_members; i++)
         free_member(s, s->members[i]);
     sl_changes_fini(&s->changes, a);
     sl_idmap_fini(&s->by_id);
     sl_alloc_free(a, s->listings, s->cap_listings * sizeof *s->listings);
-    sl_alloc_free(a, s->views, s->cap_views * sizeof *s->views);
     sl_alloc_free(a, s->members, s->cap_members * sizeof *s->members);
+    sl_loads_fini(&s->loads);
     sl_alloc_free(a, s, sizeof *s);
 }
 
@@ -178,6 +181,7 @@ int sl_store_member(struct sl_store *s, const struct sl_store_member *info)
     sl_seen_unref(s->alloc, m->now);
     m->now = seen;
     s->n_known += is_new;
+    s->crowd_is_old = true;
     touch(s, m);
     return 0;
 }
@@ -253,7 +257,60 @@ void sl_store_forget(struct sl_store *s, const struct sl_id *id)
     free_blob(s, &m->record);
     free_blob(s, &m->vitals);
     s->n_known--;
+    s->crowd_is_old = true;
     touch(s, m);
+}
+
+static void near_views_are_due(struct sl_store *s, sl_usec at)
+{
+    for (size_t i = 0; i < s->n_buckets; i++) {
+        for (struct sl_view *v = s->views[i]; v; v = v->next) {
+            if (sl_spec_looks_near(&v->spec))
+                v->again_at = sl_earlier(v->again_at, at);
+        }
+    }
+    s->again_at = sl_earlier(s->again_at, at);
+}
+
+void sl_store_count_crowd(struct sl_store *s, sl_usec now)
+{
+    struct sl_crowd *c = &s->crowd;
+    const struct sl_store_member *self = NULL;
+    if (s->n_near == 0 || !s->crowd_is_old)
+        return;
+    s->crowd_is_old = false;
+    near_views_are_due(s, c->host[0] == '\0' ? now : sl_after(now, SL_SEC(1)));
+    *c = (struct sl_crowd){0};
+    for (size_t i = 0; i < s->n_members && !self; i++) {
+        if (s->members[i]->now && s->members[i]->now->info.self)
+            self = &s->members[i]->now->info;
+    }
+    if (!self)
+        return;
+    char host[SL_ADDR_TEXT];
+    sl_addr_format_host(host, &self->addr);
+    sl_copy_text(c->host, sizeof c->host, host, strlen(host));
+    for (size_t i = 0; i < s->n_members; i++) {
+        const struct sl_store_member *m = s->members[i]->now ? &s->members[i]->now->info : NULL;
+        if (!m || m->status != STARLING_ALIVE)
+            continue;
+        uint32_t z = 0;
+        while (z < c->n_zones && strcmp(c->zones[z].name, m->zone) != 0)
+            z++;
+        if (z == c->n_zones && z < SL_ZONES_MAX - 1)
+            sl_copy_text(c->zones[c->n_zones++].name, sizeof c->zones[z].name, m->zone,
+                         strlen(m->zone));
+        c->zones[z].n++;
+        c->n++;
+        c->n_here += memcmp(m->addr.ip, self->addr.ip, sizeof m->addr.ip) == 0;
+    }
+    for (uint32_t z = 0; z < SL_ZONES_MAX; z++) {
+        if (z == SL_ZONES_MAX - 1 ||
+            (z < c->n_zones && strcmp(c->zones[z].name, self->zone) == 0)) {
+            c->own_zone = z;
+            break;
+        }
+    }
 }
 
 void sl_store_stale(struct sl_store *s, bool stale)
@@ -293,15 +350,15 @@ bool sl_store_service(const struct sl_store *s, size_t i, const char **ret_tenan
         return false;
     *ret_tenant = s->listings[i]->tenant;
     *ret_name = s->listings[i]->name;
-    *ret_n_instances = s->listings[i]->roster->n;
+    *ret_n_instances = s->listings[i]->n;
     return true;
 }
 
 const struct sl_instance *sl_store_instance(const struct sl_store *s, size_t i, size_t k)
 {
-    if (i >= s->n_listings || k >= s->listings[i]->roster->n)
+    if (i >= s->n_listings || k >= s->listings[i]->n)
         return NULL;
-    return &s->listings[i]->roster->offers[k]->inst;
+    return &s->listings[i]->offers[k]->inst;
 }
 
 size_t sl_store_n_services(const struct sl_store *s, const struct sl_id *id)
@@ -314,9 +371,10 @@ void sl_store_stats(const struct sl_store *s, struct sl_store_stats *ret)
 {
     *ret = (struct sl_store_stats){
         .sections_refused = s->sections_refused,
-        .rosters_published = s->rosters_published,
-        .rosters_freed = s->rosters_freed,
+        .rosters_published = atomic_load_explicit(&s->rosters_published, memory_order_relaxed),
+        .rosters_freed = atomic_load_explicit(&s->rosters_freed, memory_order_relaxed),
         .services = s->n_listings,
         .instances = s->n_instances,
+        .tickets_expired = atomic_load_explicit(&s->loads.expired, memory_order_relaxed),
     };
 }

@@ -10,8 +10,8 @@
  *  - A service without an entry in its node's vitals passes, with its base weight: put vitals
  *    before the record when that is not so.
  *
- * Threads. Feeding and looking inside are for the one owner, without a lock. sl_store_publish and
- * sl_view_open/_close exclude each other by a lock of the caller's. Reading is wait-free from any
+ * Threads. Feeding and looking inside are for the one owner, without a lock. sl_store_publish,
+ * sl_store_next_change and sl_view_open/_close exclude each other by a lock of the caller's. Reading is wait-free from any
  * thread: no lock, no allocation, no system call. The allocator serves all of the former. */
 #ifndef SL_STORE_STORE_H
 #define SL_STORE_STORE_H
@@ -73,7 +73,13 @@ struct sl_store_member {
     bool self;
 };
 
-int sl_store_new(const struct sl_alloc *alloc, uint64_t seed, struct sl_store **ret) SL_MUST_USE;
+/* Makes all threads of the process run a full memory barrier (epoch.h). False: it could not, what
+ * readers no longer see is kept until it can. */
+typedef bool sl_barrier(void);
+
+/* `barrier` may be NULL: then reads are dearer. 0 or ENOMEM. */
+int sl_store_new(const struct sl_alloc *alloc, uint64_t seed, sl_barrier *barrier,
+                 struct sl_store **ret) SL_MUST_USE;
 /* No reader may be inside. */
 void sl_store_free(struct sl_store *s);
 
@@ -92,10 +98,12 @@ void sl_store_forget(struct sl_store *s, const struct sl_id *id);
 /* This node is cut off (or no longer): readers see STARLING_F_STALE. */
 void sl_store_stale(struct sl_store *s, bool stale);
 /* Rebuild and publish what changed since the last call, free what no reader holds any more. Call
- * once after a batch of changes, holding the lock that sl_view_open and _close are called under
+ * once after a batch of changes and when sl_store_deadline says so, holding the lock that sl_view_open and _close are called under
  * (node/ takes it with trylock and comes back a millisecond later: the owner never waits for an
  * application). 0, or ENOMEM: then nothing changed for readers, call again. */
-int sl_store_publish(struct sl_store *s) SL_MUST_USE;
+int sl_store_publish(struct sl_store *s, sl_usec now) SL_MUST_USE;
+/* When publishing is due although nothing changed: weights of newcomers rise. SL_NEVER: not. */
+sl_usec sl_store_deadline(const struct sl_store *s);
 
 /* What publishing changed, for watchers: the difference between two publishes, so that a flip back
  * and forth in between does not show. Of one publish: members in the order in which they were first
@@ -108,7 +116,9 @@ enum sl_change_type {
     SL_INSTANCE_ADDED,
     SL_INSTANCE_CHANGED,
     SL_INSTANCE_REMOVED,
-    SL_CHANGES_LOST /* more than SL_CHANGES_MAX waited and the oldest were dropped: list again */
+    SL_SERVICE_PANIC, /* of those who offer it and take requests fewer than half are fit */
+    SL_SERVICE_CALM,  /* no longer, or there is none */
+    SL_CHANGES_LOST   /* more than SL_CHANGES_MAX waited and the oldest were dropped: list again */
 };
 #define SL_CHANGES_MAX 4096
 struct sl_change {
@@ -121,6 +131,7 @@ struct sl_change {
     uint8_t health;
     uint16_t weight;
 };
+/* With the lock of sl_store_publish, too. */
 bool sl_store_next_change(struct sl_store *s, struct sl_change *ret);
 
 /* ---- looking inside (owner) ------------------------------------------------------------- */
@@ -151,23 +162,54 @@ struct sl_store_stats {
      * may still hold it. */
     uint64_t rosters_published, rosters_freed;
     uint64_t services, instances; /* now */
+    uint64_t tickets_expired;     /* never given back, as far as it was noticed */
 };
 void sl_store_stats(const struct sl_store *s, struct sl_store_stats *ret);
 
 /* ---- reading (any thread) --------------------------------------------------------------- */
 
-/* Views are interned by (tenant, name) and counted; opening finds what was last published. Opening
- * and closing are called under the lock of sl_store_publish; reading takes none. 0, ENOMEM, EINVAL
- * (not a name). */
-int sl_view_open(struct sl_store *s, const char *tenant, const char *name, struct sl_view **ret)
-    SL_MUST_USE;
-void sl_view_close(struct sl_store *s, struct sl_view *v);
+/* What a view asks for. Zeroed before it is filled in: views are interned by its bytes. */
+struct sl_view_spec {
+    char tenant[64], name[64];
+    char version[64]; /* spec.h */
+    char select[256];
+    uint8_t strategy, tiers, panic; /* enum starling_strategy, starling_tier, starling_panic */
+    uint16_t load_bound;            /* percent; 0 = none */
+    uint32_t timeout_us;            /* what a failure counts at least */
+};
 
-/* Pick by weight at random among the fit (alive, not critical, weight above 0), the suspect only
- * where nobody better is left. `r` is the calling thread's. Copies used bytes of texts only. 0,
- * ENOENT, EUNAVAIL. */
+/* What is wrong with the spec, in words; NULL when nothing is. */
+const char *sl_view_fault(const struct sl_view_spec *spec);
+/* Views are interned by their spec and counted; opening finds what was last published. `user` is
+ * whatever the caller wants to find again, as given at the first open. Opening and closing are
+ * called under the lock of sl_store_publish; reading takes none. 0, ENOMEM, EINVAL (see
+ * sl_view_fault). */
+int sl_view_open(struct sl_store *s, const struct sl_view_spec *spec, sl_usec now, void *user,
+                 struct sl_view **ret) SL_MUST_USE;
+/* The same view once more, if it is open: without looking for faults. NULL: it is not. */
+struct sl_view *sl_view_again(struct sl_store *s, const struct sl_view_spec *spec);
+void sl_view_close(struct sl_store *s, struct sl_view *v);
+void *sl_view_user(const struct sl_view *v);
+const char *sl_view_service(const struct sl_view *v);
+
+/* How to pick. */
+struct sl_pick {
+    uint32_t now_ms;      /* any clock that does not go back; may be coarse, may wrap */
+    struct sl_rand *rand; /* the calling thread's */
+    struct sl_span key;   /* rendezvous; empty: one at random */
+    const void *tried;    /* n_tried times struct starling_instance, one each `stride` bytes */
+    size_t n_tried, stride;
+};
+
+/* Pick by the view's strategy. Copies used bytes of texts only. 0, ENOENT, EUNAVAIL. */
 struct starling_instance;
-int sl_view_pick(struct sl_view *v, struct sl_rand *r, struct starling_instance *ret) SL_MUST_USE;
+int sl_view_pick(struct sl_view *v, const struct sl_pick *how, struct starling_instance *ret)
+    SL_MUST_USE;
+/* Whether picks of this view look at how->now_ms. */
+bool sl_view_wants_time(const struct sl_view *v);
+/* A request ended (enum starling_outcome). False: the ticket says nothing (any more). */
+bool sl_view_done(struct sl_view *v, uint32_t now_ms, uint64_t ticket, int outcome,
+                  uint32_t latency_us);
 /* Copy up to cap instances (struct starling_instance), ordered by node name and id, one each
  * `stride` bytes and no longer than that: a shorter struct gets the fields it has, the tail of a
  * longer one zeroes. *ret_n is how many there are. Suspect and down ones are flagged. */

@@ -3,68 +3,180 @@
  * roster, and copies what it wants; no pointer into the store leaves a call. */
 #include "store/inside.h"
 
-#include <assert.h>
-
 #include "base/bytes.h"
+#include "store/spec.h"
 
 /* ---- views, under the lock ------------------------------------------------------------------ */
 
-bool sl_store_find_view(const struct sl_store *s, const char *tenant, const char *name,
-                        size_t *ret_at)
+static uint64_t hash_of(const struct sl_store *s, const char *tenant, const char *name)
 {
-    size_t low = 0, high = s->n_views;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        const struct sl_view *v = s->views[middle];
-        if (sl_service_cmp(v->tenant, v->name, tenant, name) < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    *ret_at = low;
-    return low < s->n_views &&
-           sl_service_cmp(s->views[low]->tenant, s->views[low]->name, tenant, name) == 0;
+    char text[128];
+    size_t tenant_len = strlen(tenant), name_len = strlen(name);
+    memcpy(text, tenant, tenant_len + 1);
+    memcpy(text + tenant_len + 1, name, name_len);
+    return sl_siphash(s->key, text, tenant_len + 1 + name_len);
 }
 
-static struct sl_view *new_view(struct sl_store *s, const char *tenant, const char *name)
+struct sl_view *sl_store_views_of(const struct sl_store *s, const char *tenant, const char *name,
+                                  uint64_t *ret_hash)
 {
-    size_t tenant_size = strlen(tenant) + 1, name_size = strlen(name) + 1;
-    size_t size = sizeof(struct sl_view) + tenant_size + name_size;
-    struct sl_view *v = sl_alloc_zero(s->alloc, size);
-    if (!v)
-        return NULL;
-    v->store = s;
-    v->refs = 1;
-    v->size = (uint32_t)size;
-    memcpy(v->text, tenant, tenant_size);
-    memcpy(v->text + tenant_size, name, name_size);
-    v->tenant = v->text;
-    v->name = v->text + tenant_size;
-    size_t at;
-    bool listed = sl_store_find_listing(s, tenant, name, &at);
-    atomic_init(&v->roster, listed ? s->listings[at]->roster : NULL);
-    return v;
+    *ret_hash = hash_of(s, tenant, name);
+    return s->n_buckets > 0 ? s->views[*ret_hash & (s->n_buckets - 1)] : NULL;
 }
 
-int sl_view_open(struct sl_store *s, const char *tenant, const char *name, struct sl_view **ret)
+bool sl_view_is_of(const struct sl_view *v, uint64_t hash, const char *tenant, const char *name)
 {
-    size_t at;
-    if (!sl_name_ok(tenant, strlen(tenant)) || !sl_name_ok(name, strlen(name)))
-        return STARLING_EINVAL;
-    if (sl_store_find_view(s, tenant, name, &at)) {
-        s->views[at]->refs++;
-        *ret = s->views[at];
+    return v->hash == hash && strcmp(v->spec.tenant, tenant) == 0 &&
+           strcmp(v->spec.name, name) == 0;
+}
+
+/* Twice as many buckets as soon as there are as many views. 0 or ENOMEM. */
+static int make_room(struct sl_store *s)
+{
+    if (s->n_views < s->n_buckets)
         return 0;
+    size_t n = s->n_buckets > 0 ? 2 * s->n_buckets : 16;
+    struct sl_view **buckets = sl_alloc_zero(s->alloc, n * sizeof *buckets);
+    if (!buckets)
+        return STARLING_ENOMEM;
+    for (size_t i = 0; i < s->n_buckets; i++) {
+        for (struct sl_view *v = s->views[i], *next; v; v = next) {
+            next = v->next;
+            v->next = buckets[v->hash & (n - 1)];
+            buckets[v->hash & (n - 1)] = v;
+        }
     }
-    int r = sl_alloc_grow(s->alloc, (void **)&s->views, sizeof *s->views, &s->cap_views,
-                          s->n_views + 1);
-    if (r < 0)
-        return r;
-    struct sl_view *v = new_view(s, tenant, name);
+    sl_alloc_free(s->alloc, s->views, s->n_buckets * sizeof *s->views);
+    s->views = buckets;
+    s->n_buckets = n;
+    return 0;
+}
+
+#define TURNS_BYTES (SL_EPOCH_SLOTS * sizeof(struct sl_turn) + SL_CACHE_LINE - 1)
+
+static int make_turns(struct sl_view *v)
+{
+    if (v->spec.strategy != STARLING_ROUND_ROBIN)
+        return 0;
+    v->turns_memory = sl_alloc_zero(v->store->alloc, TURNS_BYTES);
+    if (!v->turns_memory)
+        return STARLING_ENOMEM;
+    uintptr_t at = (uintptr_t)v->turns_memory + SL_CACHE_LINE - 1;
+    v->turns = (struct sl_turn *)(at & ~(uintptr_t)(SL_CACHE_LINE - 1));
+    return 0;
+}
+
+/* All who opened it have closed it: nobody reads. */
+static void free_view(struct sl_view *v)
+{
+    const struct sl_alloc *alloc = v->store->alloc;
+    struct sl_roster *r = atomic_load_explicit(&v->roster, memory_order_relaxed);
+    if (r) {
+        sl_roster_release(alloc, &r->garbage);
+        atomic_fetch_add_explicit(&v->store->rosters_freed, 1, memory_order_relaxed);
+    }
+    sl_alloc_free(alloc, v->turns_memory, TURNS_BYTES);
+    sl_alloc_free(alloc, v, sizeof *v);
+}
+
+int sl_view_make(struct sl_view *v, struct sl_offer *const *offers, uint32_t n, sl_usec now)
+{
+    struct sl_plan plan = {
+        .alloc = v->store->alloc,
+        .spec = &v->spec,
+        .crowd = &v->store->crowd,
+        .loads = &v->store->loads,
+        .now = now,
+        .near = {v->near[0], v->near[1]},
+    };
+    int r = sl_roster_make(&plan, offers, n, &v->made);
+    v->again_made = plan.again_at;
+    memcpy(v->near_made, plan.near, sizeof plan.near);
+    return r;
+}
+
+void sl_view_exchange(struct sl_view *v)
+{
+    struct sl_store *s = v->store;
+    /* O1 of epoch.h; pairs with the load in roster_of. */
+    struct sl_roster *old = atomic_exchange_explicit(&v->roster, v->made, memory_order_seq_cst);
+    atomic_fetch_add_explicit(&s->rosters_published, v->made != NULL, memory_order_relaxed);
+    if (old)
+        sl_epoch_retire(&s->epoch, &old->garbage);
+    v->made = NULL;
+    v->is_made = false;
+    v->again_at = v->again_made;
+    s->again_at = sl_earlier(s->again_at, v->again_at);
+    memcpy(v->near, v->near_made, sizeof v->near);
+}
+
+static int new_view(struct sl_store *s, const struct sl_view_spec *spec, sl_usec now,
+                    struct sl_view **ret)
+{
+    struct sl_view *v = sl_alloc_zero(s->alloc, sizeof *v);
+    size_t at;
+    int r = 0;
     if (!v)
         return STARLING_ENOMEM;
-    memmove(&s->views[at + 1], &s->views[at], (s->n_views - at) * sizeof *s->views);
-    s->views[at] = v;
+    v->store = s;
+    v->spec = *spec;
+    v->refs = 1;
+    v->feedback = sl_spec_wants_feedback(spec);
+    v->again_made = SL_NEVER;
+    atomic_init(&v->roster, NULL);
+    s->n_near += sl_spec_looks_near(spec);
+    if (sl_store_find_listing(s, spec->tenant, spec->name, &at))
+        r = sl_view_make(v, s->listings[at]->offers, s->listings[at]->n, now);
+    if (r == 0)
+        r = make_turns(v);
+    if (r == 0)
+        r = make_room(s);
+    if (r < 0) {
+        if (v->made)
+            sl_roster_release(s->alloc, &v->made->garbage);
+        v->made = NULL;
+        s->n_near -= sl_spec_looks_near(spec);
+        free_view(v);
+        return r;
+    }
+    if (sl_spec_looks_near(spec) && s->crowd.host[0] == '\0')
+        v->again_made = now; /* who is where is counted by the owner: this may be another thread */
+    sl_view_exchange(v);
+    *ret = v;
+    return 0;
+}
+
+struct sl_view *sl_view_again(struct sl_store *s, const struct sl_view_spec *spec)
+{
+    uint64_t hash;
+    for (struct sl_view *v = sl_store_views_of(s, spec->tenant, spec->name, &hash); v;
+         v = v->next) {
+        if (v->hash == hash && memcmp(&v->spec, spec, sizeof *spec) == 0) {
+            v->refs++;
+            return v;
+        }
+    }
+    return NULL;
+}
+
+int sl_view_open(struct sl_store *s, const struct sl_view_spec *spec, sl_usec now, void *user,
+                 struct sl_view **ret)
+{
+    struct sl_view *v;
+    if (sl_view_fault(spec))
+        return STARLING_EINVAL;
+    v = sl_view_again(s, spec);
+    if (v) {
+        *ret = v;
+        return 0;
+    }
+    int r = new_view(s, spec, now, &v);
+    if (r < 0)
+        return r;
+    v->user = user;
+    v->hash = hash_of(s, spec->tenant, spec->name);
+    v->next = s->views[v->hash & (s->n_buckets - 1)];
+    s->views[v->hash & (s->n_buckets - 1)] = v;
     s->n_views++;
     *ret = v;
     return 0;
@@ -72,15 +184,41 @@ int sl_view_open(struct sl_store *s, const char *tenant, const char *name, struc
 
 void sl_view_close(struct sl_store *s, struct sl_view *v)
 {
-    size_t at;
     if (!v || --v->refs > 0)
         return;
-    bool found = sl_store_find_view(s, v->tenant, v->name, &at);
-    assert(found && s->views[at] == v);
-    (void)found;
+    struct sl_view **at = &s->views[v->hash & (s->n_buckets - 1)];
+    while (*at != v)
+        at = &(*at)->next;
+    *at = v->next;
     s->n_views--;
-    memmove(&s->views[at], &s->views[at + 1], (s->n_views - at) * sizeof *s->views);
-    sl_alloc_free(s->alloc, v, v->size); /* all who opened it have closed it: nobody reads it */
+    s->n_near -= sl_spec_looks_near(&v->spec);
+    free_view(v);
+}
+
+void sl_views_free(struct sl_store *s)
+{
+    for (size_t i = 0; i < s->n_buckets; i++) {
+        for (struct sl_view *v = s->views[i], *next; v; v = next) {
+            next = v->next;
+            free_view(v);
+        }
+    }
+    sl_alloc_free(s->alloc, s->views, s->n_buckets * sizeof *s->views);
+}
+
+void *sl_view_user(const struct sl_view *v)
+{
+    return v->user;
+}
+
+const char *sl_view_service(const struct sl_view *v)
+{
+    return v->spec.name;
+}
+
+bool sl_view_wants_time(const struct sl_view *v)
+{
+    return v->feedback;
 }
 
 /* ---- reading instances ---------------------------------------------------------------------- */
@@ -94,9 +232,9 @@ static const struct sl_roster *roster_of(struct sl_view *v)
 static unsigned flags_of(const struct sl_store *s, const struct sl_offer *o)
 {
     unsigned flags = 0;
-    if (o->inst.status == STARLING_SUSPECT)
+    if (o->status == STARLING_SUSPECT)
         flags |= STARLING_F_SUSPECT;
-    if (o->inst.status == STARLING_DOWN)
+    if (o->status == STARLING_DOWN)
         flags |= STARLING_F_DOWN;
     /* Pairs with sl_store_stale. */
     if (atomic_load_explicit(&s->stale, memory_order_relaxed))
@@ -104,33 +242,55 @@ static unsigned flags_of(const struct sl_store *s, const struct sl_offer *o)
     return flags;
 }
 
-static void copy_instance(struct starling_instance *out, const struct sl_offer *o, unsigned flags)
+/* Copy a text of up to 63 bytes with its NUL, in steps of a size that the compiler knows: what lies
+ * behind is of no meaning on either side (SL_TEXT_SLACK). The start of the next one. */
+static const char *copy_text(char *out, const char *text, size_t len)
 {
-    memcpy(out->host, o->inst.host, o->host_len + 1u);
-    out->port = o->inst.port;
-    out->health = (enum starling_health)o->inst.health;
-    out->weight = o->inst.weight;
-    out->flags = flags;
-    out->ticket = 0; /* nobody counts requests yet */
-    memcpy(out->node, o->inst.node, o->node_len + 1u);
-    memcpy(out->id, o->id_text, sizeof out->id);
-    memcpy(out->zone, o->inst.zone, o->zone_len + 1u);
-    memcpy(out->version, o->inst.version, o->version_len + 1u);
+    for (size_t i = 0; i <= len; i += SL_TEXT_SLACK)
+        memcpy(out + i, text + i, SL_TEXT_SLACK);
+    return text + len + 1;
 }
 
-int sl_view_pick(struct sl_view *v, struct sl_rand *r, struct starling_instance *ret)
+static void copy_instance(struct starling_instance *out, const struct sl_offer *o, unsigned flags)
+{
+    const char *text = copy_text(out->host, o->text, o->host_len);
+    out->port = o->port;
+    out->health = (enum starling_health)o->health;
+    out->weight = o->weight;
+    out->flags = flags;
+    out->ticket = 0;
+    memcpy(out->id, o->id_text, sizeof out->id);
+    text = copy_text(out->node, text, o->node_len);
+    text = copy_text(out->zone, text, o->zone_len);
+    copy_text(out->version, text, o->version_len);
+}
+
+int sl_view_pick(struct sl_view *v, const struct sl_pick *how, struct starling_instance *ret)
 {
     int result = STARLING_ENOENT;
-    _Atomic uint32_t *inside = sl_epoch_enter(&v->store->epoch);
+    struct sl_reader inside = sl_epoch_enter(&v->store->epoch);
     const struct sl_roster *roster = roster_of(v);
     if (roster) {
-        const struct sl_offer *o = sl_roster_pick(roster, r);
-        result = o ? 0 : STARLING_EUNAVAIL;
-        if (o)
-            copy_instance(ret, o, flags_of(v->store, o));
+        uint32_t out;
+        const struct sl_candidate *c =
+            sl_roster_choose(roster, &v->spec, how, v->turns ? &v->turns[inside.slot] : NULL, &out);
+        result = c ? 0 : STARLING_EUNAVAIL;
+        if (c) {
+            copy_instance(ret, c->offer,
+                          flags_of(v->store, c->offer) | (roster->panic ? STARLING_F_PANIC : 0));
+            if (v->feedback)
+                ret->ticket = sl_load_begin(&v->store->loads, c->load, how->now_ms, out == 0);
+        }
     }
     sl_epoch_exit(inside);
     return result;
+}
+
+bool sl_view_done(struct sl_view *v, uint32_t now_ms, uint64_t ticket, int outcome,
+                  uint32_t latency_us)
+{
+    return sl_load_end(&v->store->loads, ticket, now_ms, (enum starling_outcome)outcome, latency_us,
+                       v->spec.timeout_us);
 }
 
 /* Element i of the caller's array: what both sides know, then zeroes. */
@@ -144,7 +304,7 @@ static void put_element(void *array, size_t i, size_t stride, const void *elemen
 
 void sl_view_list(struct sl_view *v, size_t cap, void *ret_instances, size_t stride, size_t *ret_n)
 {
-    _Atomic uint32_t *inside = sl_epoch_enter(&v->store->epoch);
+    struct sl_reader inside = sl_epoch_enter(&v->store->epoch);
     const struct sl_roster *roster = roster_of(v);
     size_t n = roster ? roster->n : 0;
     for (size_t i = 0; i < n && i < cap; i++) {
@@ -159,7 +319,7 @@ void sl_view_list(struct sl_view *v, size_t cap, void *ret_instances, size_t str
 
 size_t sl_view_n_fit(struct sl_view *v)
 {
-    _Atomic uint32_t *inside = sl_epoch_enter(&v->store->epoch);
+    struct sl_reader inside = sl_epoch_enter(&v->store->epoch);
     const struct sl_roster *roster = roster_of(v);
     size_t n = roster ? roster->n_fit : 0;
     sl_epoch_exit(inside);
@@ -188,7 +348,7 @@ int sl_view_meta(struct sl_view *v, const struct sl_id *id, const char *key, siz
                  char *buffer)
 {
     int result = STARLING_ENOENT;
-    _Atomic uint32_t *inside = sl_epoch_enter(&v->store->epoch);
+    struct sl_reader inside = sl_epoch_enter(&v->store->epoch);
     const struct sl_roster *roster = roster_of(v);
     for (size_t i = 0; roster && i < roster->n; i++) {
         if (sl_id_eq(&roster->offers[i]->inst.id, id)) {
@@ -223,7 +383,7 @@ static void copy_member(struct starling_member *out, const struct sl_flock_entry
 void sl_store_members(struct sl_store *s, size_t cap, void *ret_members, size_t stride,
                       size_t *ret_n)
 {
-    _Atomic uint32_t *inside = sl_epoch_enter(&s->epoch);
+    struct sl_reader inside = sl_epoch_enter(&s->epoch);
     const struct sl_flock *flock = flock_of(s);
     size_t n = flock->n;
     for (size_t i = 0; i < n && i < cap; i++) {
@@ -237,7 +397,7 @@ void sl_store_members(struct sl_store *s, size_t cap, void *ret_members, size_t 
 
 size_t sl_store_n_alive(struct sl_store *s)
 {
-    _Atomic uint32_t *inside = sl_epoch_enter(&s->epoch);
+    struct sl_reader inside = sl_epoch_enter(&s->epoch);
     size_t n = flock_of(s)->n_alive;
     sl_epoch_exit(inside);
     return n;

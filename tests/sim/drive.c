@@ -195,7 +195,7 @@ static void publish_store(struct sim_world *w, size_t node)
     struct sl_change change;
     if (n->store_failed)
         feed_again(n);
-    n->store_failed |= sl_store_publish(n->store) < 0;
+    n->store_failed |= sl_store_publish(n->store, w->now) < 0;
     if (n->store_failed && n->account.fail_ppm == 0)
         sim_violation(w, "the registry of node %zu does not take what it is fed", node);
     while (sl_store_next_change(n->store, &change))

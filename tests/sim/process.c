@@ -146,7 +146,7 @@ bool sim_core_start(struct sim_world *w, size_t node, unsigned flags)
         sim_exit(w);
         return false;
     }
-    if (node < w->settings.stores && sl_store_new(&n->alloc, config.seed, &n->store) < 0)
+    if (node < w->settings.stores && sl_store_new(&n->alloc, config.seed, NULL, &n->store) < 0)
         n->store = NULL;
     n->weight = 100;
     n->timer_at = SL_NEVER;

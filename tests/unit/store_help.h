@@ -129,15 +129,28 @@ static inline void offer(struct sl_store *s, unsigned number, const char *name, 
     ck_assert_int_eq(feed_record(s, number, &service, 1), 0);
 }
 
+static sl_usec now_of_test = SL_SEC(1000);
+
+static inline struct sl_view_spec a_spec(const char *name, enum starling_strategy strategy)
+{
+    struct sl_view_spec spec;
+    memset(&spec, 0, sizeof spec);
+    set_text(spec.tenant, sizeof spec.tenant, "default");
+    set_text(spec.name, sizeof spec.name, name);
+    spec.strategy = (uint8_t)strategy;
+    return spec;
+}
+
 static inline void publish(struct sl_store *s)
 {
-    ck_assert_int_eq(sl_store_publish(s), 0);
+    ck_assert_int_eq(sl_store_publish(s, now_of_test), 0);
 }
 
 static inline struct sl_view *open_view(struct sl_store *s, const char *name)
 {
     struct sl_view *v = NULL;
-    ck_assert_int_eq(sl_view_open(s, "default", name, &v), 0);
+    struct sl_view_spec spec = a_spec(name, STARLING_WEIGHTED_RANDOM);
+    ck_assert_int_eq(sl_view_open(s, &spec, now_of_test, NULL, &v), 0);
     return v;
 }
 
@@ -150,7 +163,8 @@ static inline unsigned number_of(const struct starling_instance *who)
 static inline int pick(struct sl_view *v, struct sl_rand *r, unsigned *ret_number)
 {
     struct starling_instance who;
-    int result = sl_view_pick(v, r, &who);
+    struct sl_pick how = {.rand = r, .now_ms = (uint32_t)(now_of_test / 1000)};
+    int result = sl_view_pick(v, &how, &who);
     if (result == 0)
         *ret_number = number_of(&who);
     return result;

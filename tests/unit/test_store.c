@@ -4,12 +4,13 @@
 static struct memory memory;
 static struct sl_store *store;
 static struct sl_rand rand_of_test;
+static const struct sl_pick how_of_test = {.rand = &rand_of_test};
 
 static void setup(void)
 {
     memory_init(&memory);
     sl_rand_seed(&rand_of_test, 1);
-    ck_assert_int_eq(sl_store_new(&memory.alloc, 1, &store), 0);
+    ck_assert_int_eq(sl_store_new(&memory.alloc, 1, NULL, &store), 0);
 }
 
 static void teardown(void)
@@ -70,7 +71,7 @@ static void forget(unsigned number)
     sl_store_forget(store, &id);
 }
 
-/* All waiting changes as words: "n0001=alive +n0001/web ~n0001/web -n0001/web lost". */
+/* All waiting changes as words: "n0001=alive +n0001/web ~n0001/web -n0001/web !web .web lost". */
 static const char *told(void)
 {
     static char text[65536];
@@ -90,6 +91,11 @@ static const char *told(void)
         case SL_INSTANCE_REMOVED:
             len += (size_t)snprintf(text + len, sizeof text - len, "%s%c%s/%s", space,
                                     "+~-"[c.type - SL_INSTANCE_ADDED], c.node, c.service);
+            break;
+        case SL_SERVICE_PANIC:
+        case SL_SERVICE_CALM:
+            len += (size_t)snprintf(text + len, sizeof text - len, "%s%c%s", space,
+                                    "!."[c.type - SL_SERVICE_PANIC], c.service);
             break;
         case SL_CHANGES_LOST:
             len += (size_t)snprintf(text + len, sizeof text - len, "%slost", space);
@@ -115,7 +121,7 @@ START_TEST(an_instance_is_picked_with_all_that_is_known_of_it)
     ck_assert_int_eq(feed_vitals(store, 1, &s, 1), 0);
     publish(store);
     memset(&who, 0xee, sizeof who);
-    ck_assert_int_eq(sl_view_pick(v, &rand_of_test, &who), 0);
+    ck_assert_int_eq(sl_view_pick(v, &how_of_test, &who), 0);
     ck_assert_str_eq(who.host, "10.0.0.1");
     ck_assert_uint_eq(who.port, 8443);
     ck_assert_int_eq(who.health, STARLING_WARNING);
@@ -204,7 +210,7 @@ START_TEST(a_suspect_is_picked_last_and_flagged)
     expect_pick(v, 1);
     say(1, "web", STARLING_CRITICAL, 1);
     publish(store);
-    ck_assert_int_eq(sl_view_pick(v, &rand_of_test, &who), 0);
+    ck_assert_int_eq(sl_view_pick(v, &how_of_test, &who), 0);
     ck_assert_uint_eq(number_of(&who), 2);
     ck_assert_uint_eq(who.flags, STARLING_F_SUSPECT);
     ck_assert_uint_eq(sl_view_n_fit(v), 0);
@@ -337,10 +343,10 @@ START_TEST(results_are_flagged_while_this_node_is_cut_off)
     offer(store, 1, "web", 100);
     publish(store);
     sl_store_stale(store, true);
-    ck_assert_int_eq(sl_view_pick(v, &rand_of_test, &who), 0);
+    ck_assert_int_eq(sl_view_pick(v, &how_of_test, &who), 0);
     ck_assert_uint_eq(who.flags, STARLING_F_STALE);
     sl_store_stale(store, false);
-    ck_assert_int_eq(sl_view_pick(v, &rand_of_test, &who), 0);
+    ck_assert_int_eq(sl_view_pick(v, &how_of_test, &who), 0);
     ck_assert_uint_eq(who.flags, 0);
 }
 END_TEST
@@ -365,9 +371,11 @@ END_TEST
 START_TEST(tenants_do_not_see_each_other)
 {
     struct sl_view *v;
+    struct sl_view_spec spec = a_spec("web", STARLING_P2C_EWMA);
     offer(store, 1, "web", 100);
     publish(store);
-    ck_assert_int_eq(sl_view_open(store, "other", "web", &v), 0);
+    set_text(spec.tenant, sizeof spec.tenant, "other");
+    ck_assert_int_eq(sl_view_open(store, &spec, 0, NULL, &v), 0);
     expect_nobody(v, STARLING_ENOENT);
 }
 END_TEST
@@ -375,9 +383,13 @@ END_TEST
 START_TEST(a_view_needs_names)
 {
     struct sl_view *v;
-    ck_assert_int_eq(sl_view_open(store, "default", "", &v), STARLING_EINVAL);
-    ck_assert_int_eq(sl_view_open(store, "default", "Web", &v), STARLING_EINVAL);
-    ck_assert_int_eq(sl_view_open(store, "", "web", &v), STARLING_EINVAL);
+    struct sl_view_spec spec = a_spec("", STARLING_P2C_EWMA);
+    ck_assert_int_eq(sl_view_open(store, &spec, 0, NULL, &v), STARLING_EINVAL);
+    spec = a_spec("Web", STARLING_P2C_EWMA);
+    ck_assert_int_eq(sl_view_open(store, &spec, 0, NULL, &v), STARLING_EINVAL);
+    spec = a_spec("web", STARLING_P2C_EWMA);
+    spec.tenant[0] = '\0';
+    ck_assert_int_eq(sl_view_open(store, &spec, 0, NULL, &v), STARLING_EINVAL);
 }
 END_TEST
 
@@ -691,6 +703,7 @@ START_TEST(only_what_changed_is_rebuilt)
         char name[16];
         snprintf(name, sizeof name, "s%u", i % 4);
         offer(store, i, name, 100);
+        open_view(store, name);
     }
     publish(store);
     sl_store_stats(store, &before);

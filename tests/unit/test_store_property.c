@@ -42,11 +42,11 @@ static void publish_again(struct sl_store *s)
 {
     static char before[32768], after[32768];
     picture(s, before, sizeof before);
-    int r = sl_store_publish(s);
+    int r = sl_store_publish(s, now_of_test);
     if (r == STARLING_ENOMEM) {
         picture(s, after, sizeof after);
         ck_assert_str_eq(after, before);
-        r = sl_store_publish(s);
+        r = sl_store_publish(s, now_of_test);
     }
     ck_assert_int_eq(r, 0);
 }
@@ -56,7 +56,8 @@ static void live(struct sl_store *s, struct sl_view **ret_view)
 {
     struct sl_service services[3] = {a_service("api", 1), a_service("db", 2), a_service("web", 3)};
     add_meta(&services[0], "k", "v");
-    AGAIN(sl_view_open(s, "default", "web", ret_view));
+    struct sl_view_spec spec = a_spec("web", STARLING_ROUND_ROBIN);
+    AGAIN(sl_view_open(s, &spec, now_of_test, NULL, ret_view));
     for (unsigned i = 0; i < 10; i++) {
         AGAIN(feed_member(s, i, STARLING_ALIVE));
         AGAIN(feed_record(s, i, services, 1 + i % 3));
@@ -64,7 +65,8 @@ static void live(struct sl_store *s, struct sl_view **ret_view)
     }
     publish_again(s);
     struct sl_view *api;
-    AGAIN(sl_view_open(s, "default", "api", &api));
+    spec = a_spec("api", STARLING_LOCAL_FIRST);
+    AGAIN(sl_view_open(s, &spec, now_of_test, NULL, &api));
     services[1].health = STARLING_CRITICAL;
     for (unsigned i = 0; i < 8; i++) {
         AGAIN(feed_vitals(s, i, services, 3));
@@ -90,7 +92,7 @@ START_TEST(wherever_memory_runs_out_nothing_changes_and_the_call_can_be_repeated
     struct memory enough;
     struct sl_store *store;
     memory_init(&enough);
-    ck_assert_int_eq(sl_store_new(&enough.alloc, 1, &store), 0);
+    ck_assert_int_eq(sl_store_new(&enough.alloc, 1, NULL, &store), 0);
     live(store, &v);
     picture(store, expected, sizeof expected);
     sl_store_free(store);
@@ -100,7 +102,7 @@ START_TEST(wherever_memory_runs_out_nothing_changes_and_the_call_can_be_repeated
         struct sl_store *s;
         memory_init(&short_memory);
         short_memory.fail_at = n;
-        AGAIN(sl_store_new(&short_memory.alloc, 1, &s));
+        AGAIN(sl_store_new(&short_memory.alloc, 1, NULL, &s));
         live(s, &v);
         picture(s, got, sizeof got);
         ck_assert_str_eq(got, expected);
@@ -214,6 +216,14 @@ static void picture_of_world(const struct world *w, char *out, size_t cap)
     }
 }
 
+/* Reachable, with a weight, whatever its health. */
+static bool is_there(const struct world *w, unsigned m, unsigned i)
+{
+    return w->members[m].known && w->members[m].offers[i] &&
+           w->members[m].status <= STARLING_SUSPECT &&
+           (!w->members[m].speaks[i] || w->members[m].weight[i] > 0);
+}
+
 static bool is_fit(const struct world *w, unsigned m, unsigned i, enum starling_status status)
 {
     if (!w->members[m].known || !w->members[m].offers[i] || w->members[m].status != status)
@@ -227,22 +237,25 @@ static bool is_fit(const struct world *w, unsigned m, unsigned i, enum starling_
 static void check_picks(struct sl_view *v, const struct world *w, unsigned i, struct sl_rand *r,
                         unsigned seed)
 {
-    unsigned n_fit = 0, n_suspect = 0, n_listed_ = 0;
+    unsigned n_fit = 0, n_suspect = 0, n_listed_ = 0, n_there = 0;
     for (unsigned m = 0; m < WORLD_MEMBERS; m++) {
+        n_there += is_there(w, m, i);
         n_fit += is_fit(w, m, i, STARLING_ALIVE);
         n_suspect += is_fit(w, m, i, STARLING_SUSPECT);
         n_listed_ += w->members[m].offers[i] && w->members[m].status != STARLING_LEFT;
     }
+    bool panic = n_there >= 3 && 2 * (n_fit + n_suspect) < n_there;
     ck_assert_uint_eq(sl_view_n_fit(v), n_fit);
     for (int k = 0; k < 8; k++) {
         unsigned got = 0;
         int result = pick(v, r, &got);
-        int expected = n_fit + n_suspect > 0 ? 0
+        int expected = panic || n_fit + n_suspect > 0 ? 0
                        : n_listed_ > 0       ? STARLING_EUNAVAIL
                                              : STARLING_ENOENT;
         ck_assert_msg(result == expected, "seed %u: pick says %d, not %d", seed, result, expected);
         if (result == 0)
-            ck_assert_msg(is_fit(w, got, i, n_fit > 0 ? STARLING_ALIVE : STARLING_SUSPECT),
+            ck_assert_msg(panic ? is_there(w, got, i)
+                                : is_fit(w, got, i, n_fit > 0 ? STARLING_ALIVE : STARLING_SUSPECT),
                           "seed %u: %u was picked", seed, got);
     }
 }
@@ -258,7 +271,7 @@ START_TEST(whatever_happens_readers_see_what_a_plain_model_says)
         struct sl_rand r;
         memory_init(&m);
         sl_rand_seed(&r, seed);
-        ck_assert_int_eq(sl_store_new(&m.alloc, seed, &s), 0);
+        ck_assert_int_eq(sl_store_new(&m.alloc, seed, NULL, &s), 0);
         for (unsigned i = 0; i < WORLD_SERVICES; i++)
             views[i] = open_view(s, world_names[i]);
         for (int round = 0; round < 60; round++) {
@@ -281,6 +294,7 @@ END_TEST
 /* What a watcher knows from changes alone. */
 struct watcher {
     int status[WORLD_MEMBERS]; /* -1: never heard of */
+    bool panic[WORLD_SERVICES];
     bool there[WORLD_MEMBERS][WORLD_SERVICES];
     unsigned weight[WORLD_MEMBERS][WORLD_SERVICES];
     int health[WORLD_MEMBERS][WORLD_SERVICES];
@@ -290,6 +304,11 @@ static void hear(struct watcher *w, const struct sl_change *c, unsigned seed)
 {
     unsigned m = (unsigned)strtoul(c->node + 1, NULL, 10), i = (unsigned)(c->service[0] - 'a');
     ck_assert_int_ne(c->type, SL_CHANGES_LOST);
+    if (c->type == SL_SERVICE_PANIC || c->type == SL_SERVICE_CALM) {
+        ck_assert_msg(w->panic[i] == (c->type == SL_SERVICE_CALM), "seed %u: told twice", seed);
+        w->panic[i] = c->type == SL_SERVICE_PANIC;
+        return;
+    }
     if (c->type == SL_MEMBER_STATUS) {
         w->status[m] = c->status;
         return;
@@ -313,7 +332,7 @@ START_TEST(a_watcher_who_hears_every_change_knows_what_is_reachable)
         struct sl_change c;
         memory_init(&memory_of_world);
         sl_rand_seed(&r, seed);
-        ck_assert_int_eq(sl_store_new(&memory_of_world.alloc, seed, &s), 0);
+        ck_assert_int_eq(sl_store_new(&memory_of_world.alloc, seed, NULL, &s), 0);
         for (int round = 0; round < 100; round++) {
             for (uint64_t k = sl_rand_below(&r, 8); k > 0; k--)
                 happen(s, &w, &r);
@@ -388,7 +407,7 @@ START_TEST(any_order_of_the_same_words_gives_the_same_rosters)
             struct memory m;
             struct sl_store *s;
             memory_init(&m);
-            ck_assert_int_eq(sl_store_new(&m.alloc, (uint64_t)order, &s), 0);
+            ck_assert_int_eq(sl_store_new(&m.alloc, (uint64_t)order, NULL, &s), 0);
             if (order == 0) {
                 for (int k = 0; k < 200; k++)
                     happen(s, &w, &r);
