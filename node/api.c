@@ -338,6 +338,7 @@ static int node_open(starling_node *node)
         r = open_doors(node, node->started);
     if (r < 0)
         return r;
+    sl_snapshot_open(node, node->started);
     /* So that a node sees itself as soon as it is open; events are told by the I/O thread alone. */
     node->deliver_at = sl_after(node->started, 1);
     sl_loop_pump(node, node->started);

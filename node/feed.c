@@ -43,7 +43,10 @@ static int feed(starling_node *node, const struct sl_member_info *info)
         return 0;
     if (!member.self && member.status == STARLING_ALIVE)
         sl_places_alive(node, &member.addr);
+    bool outdated = !member.self && sl_snapshot_heard(node, &member.id, member.epoch);
     int r = sl_store_member(node->store, &member);
+    if (r == 0 && outdated) /* the health of another life */
+        r = sl_store_vitals(node->store, &info->id, (struct sl_span){0});
     /* Health first: a new service that starts critical is never seen as fit. */
     if (r == 0 && info->vitals != NULL && sl_vitals_read(sl_fact_body(info->vitals), &vitals))
         r = sl_store_vitals(node->store, &info->id, vitals.sections);
@@ -72,22 +75,26 @@ static void conflict(starling_node *node, const struct sl_id *id)
 }
 
 /* 0 or STARLING_ENOMEM. */
-static int take(starling_node *node, const struct sl_event *event)
+static int take(starling_node *node, const struct sl_event *event, sl_usec now)
 {
     struct sl_member_info info;
     switch (event->type) {
     case SL_EV_STATUS:
     case SL_EV_RECORD:
     case SL_EV_VITALS:
+        if (!event->self)
+            sl_snapshot_changed(node, now);
         return sl_gossip_find(node->gossip, &event->id, &info) ? feed(node, &info) : 0;
     case SL_EV_FORGOTTEN:
+        sl_snapshot_changed(node, now);
         sl_store_forget(node->store, &event->id);
         return 0;
     case SL_EV_CONFLICT:
         conflict(node, &event->id);
         return 0;
     case SL_EV_STALE:
-        sl_store_stale(node->store, event->status == SL_DOWN);
+        node->isolated = event->status == SL_DOWN;
+        sl_store_stale(node->store, node->isolated || sl_snapshot_waits(node));
         sl_log(&node->log, event->status == SL_DOWN ? SL_WARNING : SL_INFO, "%s",
                event->status == SL_DOWN ? "cut off from the flock; picks are flagged stale"
                                         : "back in the flock");
@@ -117,7 +124,7 @@ void sl_feed_take(starling_node *node, sl_usec now)
 {
     struct sl_event event;
     while (sl_gossip_next_event(node->gossip, &event)) {
-        if (take(node, &event) < 0 && node->refeed_at == SL_NEVER) {
+        if (take(node, &event, now) < 0 && node->refeed_at == SL_NEVER) {
             sl_log(&node->log, SL_ERROR,
                    "out of memory for what others offer; tried again in a second");
             node->refeed_at = sl_after(now, SL_SEC(1));

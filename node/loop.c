@@ -47,6 +47,7 @@ static sl_usec deadline(const starling_node *node)
     at = sl_earlier(at, sl_debug_deadline(node->debug));
     at = sl_earlier(at, sl_places_deadline(node));
     at = sl_earlier(at, sl_feed_deadline(node));
+    at = sl_earlier(at, sl_snapshot_deadline(node));
     at = sl_earlier(at, node->say_at);
     return node->leaving ? sl_earlier(at, node->leave_at) : at;
 }
@@ -186,6 +187,7 @@ void sl_loop_pump(starling_node *node, sl_usec now)
     while (sl_gossip_next_out(node->gossip, &out))
         speak_one(node, now, &out);
     sl_feed_take(node, now);
+    sl_snapshot_turn(node, now);
     sl_feed_publish(node, now);
 }
 
@@ -213,6 +215,7 @@ static void leave(starling_node *node, sl_usec now)
     node->leaving = true;
     node->leave_at = sl_after(now, SL_MS(node->settings.leave_ms));
     sl_places_save(node, now); /* before everybody is gone from sight */
+    sl_snapshot_leave(node, now);
     sl_gossip_leave(node->gossip, now);
 }
 
@@ -304,6 +307,7 @@ void sl_loop_fini(starling_node *node)
     sl_probes_fini(&node->probes);
     sl_resolver_free(node->resolver);
     node->resolver = NULL;
+    sl_snapshot_close(node);
     sl_gossip_free(node->gossip);
     node->gossip = NULL;
 }

@@ -17,6 +17,7 @@
 #include "node/resolve.h"
 #include "node/rundir.h"
 #include "node/settings.h"
+#include "node/snapshot.h"
 #include "node/state.h"
 #include "node/transport.h"
 #include "store/store.h"
@@ -81,6 +82,7 @@ struct starling_node {
     struct sl_resolver *resolver;
     struct sl_debug *debug;
     struct sl_places places;
+    struct sl_snapshot snapshot;
     sl_usec started;
     int64_t wall_offset_us; /* as last told to gossip */
     sl_usec wall_at;        /* when to look again, if awake */
@@ -89,6 +91,7 @@ struct starling_node {
     sl_usec deliver_at;     /* no batch of changes to the application before this */
     bool changes_wait;      /* there may be some */
     sl_usec refeed_at;      /* memory was short: feed the store anew; SL_NEVER = no */
+    bool isolated;          /* the core says so: cut off from everybody */
     bool leaving, left;
     sl_usec leave_at; /* the latest end of leaving */
 
