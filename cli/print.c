@@ -85,6 +85,8 @@ static const char *colour_of(const char *word)
         {"instance_removed", "31"},
         {"conflict", "31"},
         {"resync", "33"},
+        {"panic", "31"},
+        {"calm", "32"},
     };
     for (size_t i = 0; i < sizeof colours / sizeof *colours; i++)
         if (strcmp(colours[i].word, word) == 0)

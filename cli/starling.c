@@ -36,6 +36,11 @@ static const char usage[] =
     "  --runtime-dir DIR    where nodes keep their sockets ($STARLING_RUNTIME_DIR, else\n"
     "                       $XDG_RUNTIME_DIR/starling, else /tmp/starling-UID)\n"
     "  --tenant NAME        of the service to pick or weigh\n"
+    "  --strategy NAME      pick: round_robin, weighted_random, least_connections, p2c_ewma (the\n"
+    "                       default), rendezvous, healthy_first or local_first\n"
+    "  --key TEXT           pick: with rendezvous, whose request it is; the same key finds the "
+    "same\n"
+    "                       instance\n"
     "  --since N            watch: first what happened after event number N\n"
     "  --help, --version\n\n"
     "Exit status: 0 done, 1 a clear no (nobody to pick, no such node), 2 usage, 3 no node to talk "
@@ -44,7 +49,7 @@ static const char usage[] =
 struct asked {
     struct client_place place;
     bool json;
-    const char *tenant, *since;
+    const char *tenant, *since, *strategy, *key;
     const char *arg[2]; /* behind the command */
 };
 
@@ -181,6 +186,23 @@ static void host_port(const json_t *instance, char *out, size_t cap)
                    number(instance, "port"));
 }
 
+static bool has_note(const json_t *instances)
+{
+    const json_t *i;
+    for (size_t k = 0; (i = json_array_get(instances, k)) != NULL; k++)
+        if (text(i, "note")[0] != '\0')
+            return true;
+    return false;
+}
+
+/* The column of notes is there when somebody says something. */
+static void start_instances(struct table *t, bool notes)
+{
+    static const char *const titles[] = {"SERVICE", "NODE", "ADDRESS", "HEALTH", "WEIGHT",
+                                         "STATUS",  "ZONE", "VERSION", "NOTE"};
+    table_start(t, notes ? 9 : 8, titles);
+}
+
 static void add_instance(struct table *t, const json_t *service, const json_t *i)
 {
     char name[140], address[100];
@@ -197,16 +219,19 @@ static void add_instance(struct table *t, const json_t *service, const json_t *i
     table_cell(t, text(i, "status"));
     table_cell(t, text(i, "zone"));
     table_cell(t, text(i, "version"));
+    if (t->n_columns > 8)
+        table_cell(t, text(i, "note"));
 }
 
 static void show_services(const json_t *services)
 {
-    static const char *const titles[] = {"SERVICE", "NODE",   "ADDRESS", "HEALTH",
-                                         "WEIGHT",  "STATUS", "ZONE",    "VERSION"};
     struct table t;
     size_t s, i;
+    bool notes = false;
     const json_t *service, *instances, *instance;
-    table_start(&t, 8, titles);
+    for (s = 0; (service = json_array_get(services, s)) != NULL; s++)
+        notes = notes || has_note(json_object_get(service, "instances"));
+    start_instances(&t, notes);
     for (s = 0; (service = json_array_get(services, s)) != NULL; s++) {
         instances = json_object_get(service, "instances");
         for (i = 0; (instance = json_array_get(instances, i)) != NULL; i++)
@@ -249,11 +274,9 @@ static void show_info(const json_t *info)
     show_pairs(object, NULL);
     json_object_foreach(object, key, value) if (json_is_object(value)) show_pairs(value, key);
     if (json_is_array(json_object_get(object, "instances"))) {
-        static const char *const titles[] = {"SERVICE", "NODE",   "ADDRESS", "HEALTH",
-                                             "WEIGHT",  "STATUS", "ZONE",    "VERSION"};
         const json_t *list = json_object_get(object, "instances"), *i;
         struct table t;
-        table_start(&t, 8, titles);
+        start_instances(&t, has_note(list));
         for (size_t k = 0; (i = json_array_get(list, k)) != NULL; k++)
             add_instance(&t, i, i);
         if (t.n_cells > 0)
@@ -292,12 +315,22 @@ static const char *tenant_of(const struct asked *a)
     return a->tenant != NULL ? a->tenant : "default";
 }
 
+/* False: the text is none. */
+static bool add_text(json_t *request, const char *name, const char *text_or_null)
+{
+    return text_or_null == NULL ||
+           json_object_set_new(request, name, json_string(text_or_null)) == 0;
+}
+
 static int pick(const struct asked *a)
 {
-    return ask_and_show(
-        a, false,
-        json_pack("{s:s,s:s,s:s}", "cmd", "pick", "service", a->arg[0], "tenant", tenant_of(a)),
-        show_pick);
+    json_t *request =
+        json_pack("{s:s,s:s,s:s}", "cmd", "pick", "service", a->arg[0], "tenant", tenant_of(a));
+    if (!add_text(request, "strategy", a->strategy) || !add_text(request, "key", a->key)) {
+        json_decref(request);
+        return misused("a strategy and a key are text in UTF-8");
+    }
+    return ask_and_show(a, false, request, show_pick);
 }
 
 static void show_nothing(const json_t *data)
@@ -507,6 +540,8 @@ int main(int argc, char **argv)
                                           {"runtime-dir", required_argument, NULL, 'r'},
                                           {"tenant", required_argument, NULL, 't'},
                                           {"since", required_argument, NULL, 'S'},
+                                          {"strategy", required_argument, NULL, 'p'},
+                                          {"key", required_argument, NULL, 'k'},
                                           {"help", no_argument, NULL, 'h'},
                                           {"version", no_argument, NULL, 'V'},
                                           {0}};
@@ -537,6 +572,12 @@ int main(int argc, char **argv)
             break;
         case 'S':
             a.since = optarg;
+            break;
+        case 'p':
+            a.strategy = optarg;
+            break;
+        case 'k':
+            a.key = optarg;
             break;
         case 'h':
             (void)fputs(usage, stdout);

@@ -363,7 +363,7 @@ static enum sl_answer_state help(struct sl_text *out)
         "services: what they offer",
         "info [NODE]: this node and its counters, or what it knows of a member",
         "watch [SINCE [SERVICE]]: events as they happen, after event number SINCE",
-        "pick SERVICE [TENANT]: one instance for a request",
+        "pick SERVICE [TENANT [STRATEGY [KEY]]]: one instance for a request",
         "weight SERVICE N [TENANT]: change the share of a service of this node, 0-1000",
         "drain: weight 0 for all services of this node",
         "leave: this node says goodbye and stops",

@@ -9,17 +9,39 @@
 
 #include "base/bytes.h"
 
-enum arg { ARG_NONE, ARG_NODE, ARG_SERVICE, ARG_TENANT, ARG_WEIGHT, ARG_SINCE };
+enum arg {
+    ARG_NONE,
+    ARG_NODE,
+    ARG_SERVICE,
+    ARG_TENANT,
+    ARG_WEIGHT,
+    ARG_SINCE,
+    ARG_STRATEGY,
+    ARG_KEY
+};
 
 static const char *const arg_names[] = {
-    [ARG_NONE] = "",         [ARG_NODE] = "node",     [ARG_SERVICE] = "service",
-    [ARG_TENANT] = "tenant", [ARG_WEIGHT] = "weight", [ARG_SINCE] = "since",
+    [ARG_NONE] = "",
+    [ARG_NODE] = "node",
+    [ARG_SERVICE] = "service",
+    [ARG_TENANT] = "tenant",
+    [ARG_WEIGHT] = "weight",
+    [ARG_SINCE] = "since",
+    [ARG_STRATEGY] = "strategy",
+    [ARG_KEY] = "key",
+};
+
+/* By enum starling_strategy. */
+enum { RENDEZVOUS = 4 };
+static const char *const strategies[] = {
+    "p2c_ewma",   "round_robin",   "weighted_random", "least_connections",
+    "rendezvous", "healthy_first", "local_first",
 };
 
 /* Arguments in the order of the words; the first n_needed must be there. */
 static const struct command {
     const char *name;
-    enum arg args[3];
+    enum arg args[4];
     unsigned n_needed;
 } commands[] = {
     [SL_ASK_HELP] = {"help", {0}, 0},
@@ -28,7 +50,7 @@ static const struct command {
     [SL_ASK_SERVICES] = {"services", {0}, 0},
     [SL_ASK_INFO] = {"info", {ARG_NODE}, 0},
     [SL_ASK_WATCH] = {"watch", {ARG_SINCE, ARG_SERVICE}, 0},
-    [SL_ASK_PICK] = {"pick", {ARG_SERVICE, ARG_TENANT}, 1},
+    [SL_ASK_PICK] = {"pick", {ARG_SERVICE, ARG_TENANT, ARG_STRATEGY, ARG_KEY}, 1},
     [SL_ASK_WEIGHT] = {"weight", {ARG_SERVICE, ARG_WEIGHT, ARG_TENANT}, 2},
     [SL_ASK_DRAIN] = {"drain", {0}, 0},
     [SL_ASK_LEAVE] = {"leave", {0}, 0},
@@ -66,6 +88,43 @@ static int take_name(char out[64], enum arg arg, const char *text, size_t len, c
     return 0;
 }
 
+static int take_strategy(struct sl_request *r, const char *text, size_t len, char *error)
+{
+    for (unsigned i = 0; i < SL_COUNT(strategies); i++) {
+        if (strlen(strategies[i]) == len && memcmp(strategies[i], text, len) == 0) {
+            r->strategy = i;
+            return 0;
+        }
+    }
+    return refuse(error, "strategy ", text, len,
+                  " is none of round_robin weighted_random least_connections p2c_ewma rendezvous "
+                  "healthy_first local_first");
+}
+
+static int take_key(struct sl_request *r, const char *text, size_t len, char *error)
+{
+    if (len == 0 || len > SL_REQUEST_KEY_MAX) {
+        (void)snprintf(error, SL_REQUEST_ERROR_MAX, "key must be 1 to %d bytes",
+                       SL_REQUEST_KEY_MAX);
+        return STARLING_EINVAL;
+    }
+    sl_copy_text(r->key, sizeof r->key, text, len);
+    r->key_len = len;
+    return 0;
+}
+
+/* What one argument alone does not show. */
+static int check_pick(const struct sl_request *r, char *error)
+{
+    if (r->cmd != SL_ASK_PICK || (r->strategy == RENDEZVOUS) == (r->key_len > 0))
+        return 0;
+    (void)snprintf(error, SL_REQUEST_ERROR_MAX,
+                   r->key_len > 0 ? "a key is for the strategy rendezvous, not for %s"
+                                  : "the strategy %s needs a key",
+                   strategies[r->strategy]);
+    return STARLING_EINVAL;
+}
+
 static int take_text(struct sl_request *r, enum arg arg, const char *text, size_t len, char *error)
 {
     switch (arg) {
@@ -75,6 +134,10 @@ static int take_text(struct sl_request *r, enum arg arg, const char *text, size_
         return take_name(r->service, arg, text, len, error);
     case ARG_TENANT:
         return take_name(r->tenant, arg, text, len, error);
+    case ARG_STRATEGY:
+        return take_strategy(r, text, len, error);
+    case ARG_KEY:
+        return take_key(r, text, len, error);
     case ARG_NONE:
     case ARG_WEIGHT:
     case ARG_SINCE:
@@ -100,6 +163,8 @@ static int take_number(struct sl_request *r, enum arg arg, uint64_t v, char *err
     case ARG_NODE:
     case ARG_SERVICE:
     case ARG_TENANT:
+    case ARG_STRATEGY:
+    case ARG_KEY:
         (void)snprintf(error, SL_REQUEST_ERROR_MAX, "%s must be text", arg_names[arg]);
         return STARLING_EINVAL;
     }
@@ -244,6 +309,8 @@ int sl_request_parse(const char *line, size_t len, struct sl_request *ret,
     } else {
         e = parse_words(p, end, &r, error);
     }
+    if (e == 0)
+        e = check_pick(&r, error);
     if (e == 0)
         *ret = r;
     return e;

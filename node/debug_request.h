@@ -5,6 +5,8 @@
 
 #include "base/types.h"
 
+#define SL_REQUEST_KEY_MAX 255
+
 enum sl_request_cmd {
     SL_ASK_HELP,
     SL_ASK_VERSION,
@@ -20,15 +22,18 @@ enum sl_request_cmd {
 
 struct sl_request {
     enum sl_request_cmd cmd;
-    char node[64];    /* of info: a name, an id or the beginning of one; "" = the node itself */
-    char service[64]; /* of pick and weight; of watch "" = everything */
-    char tenant[64];  /* "default" when not given */
-    unsigned weight;  /* of weight: 0-1000 */
+    char node[64];     /* of info: a name, an id or the beginning of one; "" = the node itself */
+    char service[64];  /* of pick and weight; of watch "" = everything */
+    char tenant[64];   /* "default" when not given */
+    unsigned strategy; /* of pick: enum starling_strategy; 0 when not given */
+    char key[SL_REQUEST_KEY_MAX + 1]; /* of pick with rendezvous: UTF-8 text without NUL */
+    size_t key_len;                   /* bytes; 0 = not given */
+    unsigned weight;                  /* of weight: 0-1000 */
     bool has_since;
     uint64_t since; /* of watch */
 };
 
-#define SL_REQUEST_ERROR_MAX 160
+#define SL_REQUEST_ERROR_MAX 200
 
 /* Parse a line without its newline. 0, or STARLING_EINVAL with a sentence in `error`. */
 int sl_request_parse(const char *line, size_t len, struct sl_request *ret,

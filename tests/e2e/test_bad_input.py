@@ -90,6 +90,8 @@ with Flock() as f:
     tap.check(r.returncode == 0 and '"n2"' in r.stdout, "the six-line client of examples/ gets its answer")
     for what, argv, status in (("members of nobody", ["members", "--runtime-dir", f.dir + "/nowhere"], 3),
                                ("a pick of what nobody offers", ["pick", "nothing", "--node", "n1"], 1),
+                               ("a strategy that is none", ["pick", "x", "--strategy", "random", "--node", "n1"], 2),
+                               ("rendezvous without a key", ["pick", "x", "--strategy", "rendezvous", "--node", "n1"], 2),
                                ("a node that is not there", ["info", "n77", "--node", "n1"], 1),
                                ("an unknown command", ["fly"], 2), ("help", ["--help"], 0), ("version", ["version"], 0)):
         r = f.starling(*argv)

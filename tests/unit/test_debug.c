@@ -3,6 +3,7 @@
 
 #include <check.h>
 #include <starling.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 static struct sl_request r;
@@ -51,6 +52,49 @@ START_TEST(words_and_json_mean_the_same)
 }
 END_TEST
 
+/* In the order of enum starling_strategy. */
+static const char *const strategies[] = {"p2c_ewma",          "round_robin", "weighted_random",
+                                         "least_connections", "rendezvous",  "healthy_first",
+                                         "local_first"};
+START_TEST(pick_takes_a_strategy_by_name)
+{
+    bool keyed = strcmp(strategies[_i], "rendezvous") == 0;
+    char line[200];
+    (void)snprintf(line, sizeof line, "pick users default %s%s", strategies[_i],
+                   keyed ? " user-7" : "");
+    ck_assert_msg(parse(line) == 0, "%s: %s", line, error);
+    ck_assert_uint_eq(r.strategy, (unsigned)_i);
+    ck_assert_str_eq(r.key, keyed ? "user-7" : "");
+    (void)snprintf(line, sizeof line,
+                   "{%s\"strategy\":\"%s\",\"service\":\"users\",\"cmd\":\"pick\"}",
+                   keyed ? "\"key\":\"user 7\"," : "", strategies[_i]);
+    ck_assert_msg(parse(line) == 0, "%s: %s", line, error);
+    ck_assert_uint_eq(r.strategy, (unsigned)_i);
+    ck_assert_str_eq(r.key, keyed ? "user 7" : "");
+    ck_assert_uint_eq(r.key_len, keyed ? 6 : 0);
+}
+END_TEST
+
+START_TEST(pick_without_a_strategy_takes_the_default)
+{
+    ck_assert_int_eq(parse("pick users"), 0);
+    ck_assert_uint_eq(r.strategy, 0);
+    ck_assert_uint_eq(r.key_len, 0);
+}
+END_TEST
+
+START_TEST(a_key_has_a_length_that_is_kept)
+{
+    char line[400];
+    int len = snprintf(line, sizeof line, "pick a default rendezvous ");
+    memset(line + len, 'k', sizeof line - (size_t)len);
+    ck_assert_int_eq(sl_request_parse(line, (size_t)len + SL_REQUEST_KEY_MAX, &r, error), 0);
+    ck_assert_uint_eq(r.key_len, SL_REQUEST_KEY_MAX);
+    ck_assert_int_eq(sl_request_parse(line, (size_t)len + SL_REQUEST_KEY_MAX + 1, &r, error),
+                     STARLING_EINVAL);
+}
+END_TEST
+
 START_TEST(watch_tells_a_given_number_from_none)
 {
     ck_assert_int_eq(parse("watch"), 0);
@@ -84,6 +128,17 @@ static const struct {
     {"pick", "service"},
     {"pick Users", "service"},
     {"pick a b c", "'c'"},
+    {"pick a b ewma", "p2c_ewma"},
+    {"pick a b random", "local_first"},
+    {"pick a b rendezvous", "needs a key"},
+    {"pick a b round_robin k", "key"},
+    {"pick a b rendezvous k more", "'more'"},
+    {"{\"cmd\":\"pick\",\"service\":\"a\",\"key\":\"k\"}", "rendezvous"},
+    {"{\"cmd\":\"pick\",\"service\":\"a\",\"key\":\"\"}", "key"},
+    {"{\"cmd\":\"pick\",\"service\":\"a\",\"strategy\":\"\"}", "strategy"},
+    {"{\"cmd\":\"pick\",\"service\":\"a\",\"strategy\":1}", "strategy"},
+    {"{\"cmd\":\"weight\",\"service\":\"a\",\"weight\":1,\"strategy\":\"round_robin\"}",
+     "strategy"},
     {"weight users", "weight"},
     {"weight users many", "weight"},
     {"weight users 1001", "weight"},
@@ -137,6 +192,9 @@ int main(void)
     TCase *c = tcase_create("request");
     tcase_add_test(c, a_word_is_a_command);
     tcase_add_loop_test(c, words_and_json_mean_the_same, 0, (int)SL_COUNT(picks));
+    tcase_add_loop_test(c, pick_takes_a_strategy_by_name, 0, (int)SL_COUNT(strategies));
+    tcase_add_test(c, pick_without_a_strategy_takes_the_default);
+    tcase_add_test(c, a_key_has_a_length_that_is_kept);
     tcase_add_test(c, watch_tells_a_given_number_from_none);
     tcase_add_test(c, weight_takes_a_service_and_a_number);
     tcase_add_loop_test(c, what_is_not_understood_is_named, 0, (int)SL_COUNT(bad));
