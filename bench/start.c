@@ -1,7 +1,7 @@
 /* start.c: from the start of a process to its first pick, out of the snapshot in its state
  * directory, while nobody else is there.
  *
- * Prints a line of JSON: milliseconds from spawning the process to the pick it made, of which
+ * Prints a line of JSON for each number of instances: milliseconds from spawning the process to the pick it made, of which
  * starling_open() alone, next to the same program started to do nothing; medians of several runs,
  * taken in turn. Everything is below one temporary directory. */
 #include <fcntl.h>
@@ -22,7 +22,7 @@
 #include "node/snapshot_file.h"
 #include "store/store.h"
 
-enum { RUNS = 21, INSTANCES = 50 };
+enum { RUNS = 21 };
 
 extern char **environ;
 
@@ -58,7 +58,7 @@ static void add_member(struct sl_pack *w, unsigned i)
                                  .weight = 100};
     const struct sl_service *list[] = {&service};
     uint8_t record[1024], vitals[256];
-    struct sl_snapshot_entry e = {.id = {{(uint8_t)(i + 1)}},
+    struct sl_snapshot_entry e = {.id = {{(uint8_t)(i >> 8), (uint8_t)i, 1}},
                                   .addr = {.family = 4, .ip = {127, 0, 0, 1}, .port = 1},
                                   .epoch = 1};
     snprintf(e.name, sizeof e.name, "node-%u", i);
@@ -67,9 +67,9 @@ static void add_member(struct sl_pack *w, unsigned i)
     must(e.record.len > 0 && e.vitals.len > 0 && sl_snapshot_add(w, &e), "writing a member");
 }
 
-static void write_snapshot(const char *dir)
+static void write_snapshot(const char *dir, unsigned n)
 {
-    static uint8_t file[256 * 1024];
+    static uint8_t file[1024 * 1024];
     char config[128], runtime[128], state[128], path[160];
     snprintf(config, sizeof config, "%s/config", dir);
     snprintf(runtime, sizeof runtime, "%s/run", dir);
@@ -89,7 +89,7 @@ static void write_snapshot(const char *dir)
     sl_snapshot_owner_init(&owner, &crypto, identity.bundle.flock, &identity.id,
                            identity.signer.seed);
     sl_snapshot_begin(&w, file, sizeof file);
-    for (unsigned i = 0; i < INSTANCES; i++)
+    for (unsigned i = 0; i < n; i++)
         add_member(&w, i);
     size_t len = sl_snapshot_end(&w, &owner, time(NULL));
     must(sl_file_write(path, file, len, 0600) == 0, "writing the snapshot");
@@ -167,16 +167,11 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
     return remove(path);
 }
 
-int main(int argc, char **argv)
+static void measure(const char *self, unsigned n)
 {
-    if (argc == 3 && strcmp(argv[1], "--child") == 0)
-        return child(argv[2]);
-    char dir[] = "/tmp/starling-start-XXXXXX", self[4096];
-    ssize_t len = readlink("/proc/self/exe", self, sizeof self - 1);
-    must(len > 0 && mkdtemp(dir) != NULL, "a place");
-    self[len] = '\0';
-    write_snapshot(dir);
-
+    char dir[] = "/tmp/starling-start-XXXXXX";
+    must(mkdtemp(dir) != NULL, "a place");
+    write_snapshot(dir, n);
     double whole[RUNS], open[RUNS], pick[RUNS], nothing[RUNS], most = 0;
     struct times t;
     for (int i = 0; i < RUNS; i++) {
@@ -188,10 +183,22 @@ int main(int argc, char **argv)
         pick[i] = t.picked_ms - t.opened_ms;
         most = whole[i] > most ? whole[i] : most;
     }
-    printf("{\"bench\":\"start\",\"instances\":%d,\"runs\":%d,\"start_to_pick_ms\":%.2f,"
+    printf("{\"bench\":\"start\",\"instances\":%u,\"runs\":%d,\"start_to_pick_ms\":%.2f,"
            "\"most_ms\":%.2f,\"open_ms\":%.2f,\"view_and_pick_ms\":%.3f,"
            "\"empty_process_ms\":%.2f}\n",
-           INSTANCES, RUNS, median(whole), most, median(open), median(pick), median(nothing));
+           n, RUNS, median(whole), most, median(open), median(pick), median(nothing));
     nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 3 && strcmp(argv[1], "--child") == 0)
+        return child(argv[2]);
+    char self[4096];
+    ssize_t len = readlink("/proc/self/exe", self, sizeof self - 1);
+    must(len > 0, "finding ourselves");
+    self[len] = '\0';
+    measure(self, 50);
+    measure(self, 1000);
     return EXIT_SUCCESS;
 }

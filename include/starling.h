@@ -132,7 +132,7 @@ struct starling_options {
     const char *advertise;   /* what others are told; default what is listened on */
     const char *seeds;       /* comma-separated HOST[:PORT]; default none */
     const char *zone;        /* label of the failure domain; default "" */
-    const char *state_dir;   /* keeps key and known peers; default none, nothing is kept */
+    const char *state_dir;   /* keeps key, peers, who offered what; default none, nothing */
     const char *runtime_dir; /* sockets and address files; default $XDG_RUNTIME_DIR/starling */
     const char *config_dir;  /* the authority; default $XDG_CONFIG_HOME/starling */
     const char *credentials; /* certificate file; default self-issued from the authority */
@@ -278,7 +278,8 @@ enum starling_panic {
 
 enum starling_instance_flags {
     STARLING_F_SUSPECT = 1, /* picked although its node is suspect: nobody better was there */
-    STARLING_F_STALE = 2,   /* this node is cut off from its flock: the view may be out of date */
+    STARLING_F_STALE = 2,   /* this node is cut off from its flock, or knows only what it kept in
+                             * state_dir, not having heard from it yet: maybe out of date */
     STARLING_F_DOWN = 4,    /* listed, never picked: its node is down */
     STARLING_F_PANIC = 8    /* picked although it may not be fit: too few are */
 };

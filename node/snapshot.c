@@ -140,6 +140,11 @@ bool sl_snapshot_waits(const starling_node *node)
     return node->snapshot.remembered != NULL;
 }
 
+size_t sl_snapshot_remembered(const starling_node *node)
+{
+    return sl_snapshot_waits(node) ? node->snapshot.n_missing : 0;
+}
+
 bool sl_snapshot_heard(starling_node *node, const struct sl_id *id, uint64_t epoch)
 {
     struct sl_snapshot *s = &node->snapshot;

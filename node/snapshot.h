@@ -41,6 +41,8 @@ struct sl_snapshot {
 void sl_snapshot_open(starling_node *node, sl_usec now);
 /* Remembered members are served that the flock has not been asked about: what is seen is stale. */
 bool sl_snapshot_waits(const starling_node *node);
+/* How many of these nobody has spoken of since the start. */
+size_t sl_snapshot_remembered(const starling_node *node);
 /* Something about a member that is not this node changed. */
 void sl_snapshot_changed(starling_node *node, sl_usec now);
 /* The core has a record of this member, of this epoch. True when what the store has of it so far
