@@ -213,8 +213,8 @@ static void look(starling_node *node, sl_usec now)
 
 /* ---- from the core to the disk ------------------------------------------------------------ */
 
-/* A file on its way: a thread of its own waits for the disk, which may take seconds, while the
- * node is expected to answer. */
+/* A file on its way: a thread of its own seals it and waits for the disk, which may take seconds,
+ * while the node is expected to answer. */
 struct sl_saving {
     starling_node *node; /* to be roused; outlives the thread */
     pthread_t thread;
@@ -222,15 +222,19 @@ struct sl_saving {
     int result;
     char error[256];
     char path[PATH_BYTES_MAX];
-    size_t len;
+    int64_t wall_s;
+    struct sl_pack w; /* over `bytes` */
     uint8_t bytes[];
 };
 
 static void *save_main(void *arg)
 {
     struct sl_saving *saving = arg;
+    /* Fixed from opening until this thread has been joined. */
+    const struct sl_snapshot_owner *owner = &saving->node->snapshot.owner;
     (void)pthread_setname_np(pthread_self(), "starling-disk");
-    saving->result = sl_file_write(saving->path, saving->bytes, saving->len, 0600);
+    size_t len = sl_snapshot_end(&saving->w, owner, saving->wall_s);
+    saving->result = sl_file_write(saving->path, saving->bytes, len, 0600);
     if (saving->result < 0) {
         const char *text = sl_fail_text();
         sl_copy_text(saving->error, sizeof saving->error, text, strlen(text));
@@ -309,7 +313,6 @@ static void fill(const starling_node *node, struct sl_pack *w)
 static void save(starling_node *node, sl_usec now, bool anyway)
 {
     struct sl_snapshot *s = &node->snapshot;
-    struct sl_pack w;
     s->changed = false;
     s->save_at = sl_after(now, SAVE_EVERY);
     s->again_at = sl_after(now, SAVE_AGAIN);
@@ -319,21 +322,20 @@ static void save(starling_node *node, sl_usec now, bool anyway)
         complain(node, "out of memory for the snapshot");
         return;
     }
-    sl_snapshot_begin(&w, saving->bytes, SL_SNAPSHOT_BYTES_MAX);
-    fill(node, &w);
-    struct sl_span entries = sl_snapshot_entries(&w);
+    sl_snapshot_begin(&saving->w, saving->bytes, SL_SNAPSHOT_BYTES_MAX);
+    fill(node, &saving->w);
+    struct sl_span entries = sl_snapshot_entries(&saving->w);
     uint64_t sum = sl_siphash(s->owner.key, entries.p, entries.len);
     if ((sum == s->sum && !anyway) || !path_of(node, saving->path)) {
         free(saving);
         return;
     }
-    saving->len = sl_snapshot_end(&w, &s->owner, sl_wall_us() / 1000000);
+    saving->wall_s = sl_wall_us() / 1000000;
     saving->node = node;
     saving->result = 0;
     atomic_init(&saving->done, false);
-    s->save_at = sl_after(now, SL_SEC(saving->len / SAVE_BYTES_PER_SECOND));
-    if (s->save_at < sl_after(now, SAVE_EVERY))
-        s->save_at = sl_after(now, SAVE_EVERY);
+    sl_usec pause = SL_SEC(entries.len / SAVE_BYTES_PER_SECOND);
+    s->save_at = sl_after(now, pause > SAVE_EVERY ? pause : SAVE_EVERY);
     if (!start(saving)) {
         complain(node, "no thread for writing the snapshot");
         free(saving);

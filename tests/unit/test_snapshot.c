@@ -1,11 +1,17 @@
-/* test_snapshot.c: who offered what, over a restart: the file alone. */
+/* test_snapshot.c: who offered what, over a restart: the file alone, and a node that starts with
+ * files that no node would have written just now. */
 #include "node/snapshot_file.h"
 
 #include <check.h>
+#include <ftw.h>
+#include <starling.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
 
-#include "node/crypto.h"
+#include "node/files.h"
+#include "node/identity.h"
 #include "store/store.h"
 
 #define WALL 1800000000 /* seconds; some time */
@@ -272,6 +278,118 @@ START_TEST(entries_are_read_within_bounds)
 }
 END_TEST
 
+/* ---- a node that starts with a file ------------------------------------------------------- */
+
+static char dir[] = "/tmp/starling-test-XXXXXX";
+static char config[64], runtime[64], state[64], path[80];
+static struct sl_identity identity;
+
+static void setup_node(void)
+{
+    memcpy(dir + sizeof dir - 7, "XXXXXX", 6);
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    (void)snprintf(config, sizeof config, "%s/config", dir);
+    (void)snprintf(runtime, sizeof runtime, "%s/run", dir);
+    (void)snprintf(state, sizeof state, "%s/state", dir);
+    (void)snprintf(path, sizeof path, "%s/snapshot", state);
+    struct sl_identity_options options = {.flock = "test",
+                                          .name = "n0",
+                                          .config_dir = config,
+                                          .runtime_dir = runtime,
+                                          .state_dir = state,
+                                          .wall_s = time(NULL)};
+    ck_assert_int_eq(sl_identity_load(&options, &identity), 0);
+    crypto = sl_crypto_port(&identity.signer);
+    sl_snapshot_owner_init(&owner, &crypto, identity.bundle.flock, &identity.id,
+                           identity.signer.seed);
+}
+
+static int remove_one(const char *name, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st, (void)type, (void)ftw;
+    return remove(name);
+}
+
+static void teardown_node(void)
+{
+    (void)nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+/* A file in which this member offers "users", written so many seconds ago. */
+static void remember(const struct sl_id *id, int64_t age_s)
+{
+    struct sl_service service = {
+        .tenant = "default", .name = "users", .port = 80, .base_weight = 100, .weight = 100};
+    const struct sl_service *list[] = {&service};
+    uint8_t record[256];
+    struct sl_pack w;
+    struct sl_snapshot_entry e = member(1);
+    e.id = *id;
+    e.record = sl_span_of(record, sl_sections_write_record(list, 1, record, sizeof record));
+    e.vitals = (struct sl_span){0};
+    sl_snapshot_begin(&w, file, sizeof file);
+    ck_assert(sl_snapshot_add(&w, &e));
+    file_len = sl_snapshot_end(&w, &owner, time(NULL) - age_s);
+    ck_assert_int_eq(sl_file_write(path, file, file_len, 0600), 0);
+}
+
+static starling_node *start(starling_view **ret_view)
+{
+    starling_options o = {.flock = "test",
+                          .name = "n0",
+                          .listen = "127.0.0.1:0",
+                          .config_dir = config,
+                          .runtime_dir = runtime,
+                          .state_dir = state};
+    starling_node *node;
+    ck_assert_msg(starling_open(&o, &node) == 0, "%s", starling_error_text());
+    ck_assert_int_eq(starling_view_open(node, "users", NULL, ret_view), 0);
+    return node;
+}
+
+static size_t count_members(starling_node *node)
+{
+    size_t n;
+    ck_assert_int_eq(starling_members(node, 0, NULL, &n), 0);
+    return n;
+}
+
+START_TEST(what_nobody_confirms_is_forgotten_when_it_is_a_day_old)
+{
+    static const struct sl_id somebody = {{1}};
+    starling_view *view;
+    starling_instance who;
+    remember(&somebody, SL_SNAPSHOT_LIFE_S - 3);
+    starling_node *node = start(&view);
+    ck_assert_int_eq(starling_pick(view, &who), 0);
+    ck_assert_uint_eq(who.flags, STARLING_F_STALE | STARLING_F_SUSPECT);
+    ck_assert_uint_eq(count_members(node), 2);
+    for (int i = 0; i < 1000 && starling_pick(view, &who) == 0; i++)
+        (void)usleep(10000);
+    ck_assert_int_eq(starling_pick(view, &who), STARLING_ENOENT);
+    ck_assert_uint_eq(count_members(node), 1);
+
+    starling_service own = {.name = "users", .port = 81};
+    ck_assert_int_eq(starling_register(node, &own, NULL), 0);
+    ck_assert_int_eq(starling_wait_fit(view, 1, 10000), 0);
+    ck_assert_int_eq(starling_pick(view, &who), 0);
+    ck_assert_uint_eq(who.flags, 0); /* alone, like any first node: nothing is out of date */
+    starling_close(node);
+}
+END_TEST
+
+START_TEST(what_a_node_offered_itself_is_not_taken_from_its_file)
+{
+    starling_view *view;
+    starling_instance who;
+    remember(&identity.id, 0);
+    starling_node *node = start(&view);
+    ck_assert_int_eq(starling_pick(view, &who), STARLING_ENOENT);
+    ck_assert_uint_eq(count_members(node), 1);
+    starling_close(node);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("snapshot");
@@ -288,6 +406,12 @@ int main(void)
     tcase_add_test(c, whom_there_is_no_room_for_is_left_out);
     tcase_add_test(c, a_buffer_too_small_for_anything_gives_nothing);
     tcase_add_test(c, entries_are_read_within_bounds);
+    suite_add_tcase(suite, c);
+    c = tcase_create("node");
+    tcase_set_timeout(c, 30);
+    tcase_add_checked_fixture(c, setup_node, teardown_node);
+    tcase_add_test(c, what_nobody_confirms_is_forgotten_when_it_is_a_day_old);
+    tcase_add_test(c, what_a_node_offered_itself_is_not_taken_from_its_file);
     suite_add_tcase(suite, c);
     SRunner *r = srunner_create(suite);
     srunner_set_tap(r, "-");
