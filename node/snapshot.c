@@ -259,10 +259,13 @@ static void finish(starling_node *node, bool wait)
     if (saving == NULL || (!wait && !atomic_load_explicit(&saving->done, memory_order_acquire)))
         return;
     pthread_join(saving->thread, NULL);
-    if (saving->result < 0)
+    if (saving->result < 0) {
         complain(node, saving->error);
-    else
+        node->snapshot.sum = 0; /* the disk does not have it: try again */
+        node->snapshot.changed = true;
+    } else {
         node->snapshot.complained = false;
+    }
     node->snapshot.saving = NULL;
     free(saving);
 }

@@ -15,7 +15,7 @@
 #include "base/port.h"
 #include "gossip/cert.h"
 
-/* Some 10,000 members with a service or two each; whom there is no room for is left out. */
+/* 10,000 members that say 400 bytes each; whom there is no room for is left out. */
 #define SL_SNAPSHOT_BYTES_MAX (4 * 1024 * 1024)
 #define SL_SNAPSHOT_LIFE_S (24 * 3600) /* older is not served any more */
 #define SL_SNAPSHOT_AHEAD_S 600        /* by which the clock may have been set back since */

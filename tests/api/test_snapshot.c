@@ -1,5 +1,6 @@
 /* test_snapshot.c: who offered what outlives a restart in the state directory. */
 #include <fcntl.h>
+#include <stdatomic.h>
 
 #include "flock.h"
 
@@ -202,6 +203,38 @@ START_TEST(what_happens_to_remembered_instances_is_told_to_watches)
 }
 END_TEST
 
+static atomic_size_t n_complaints; /* by the I/O thread */
+
+static void count_complaints(void *context, int level, const char *line)
+{
+    (void)context;
+    n_complaints += level == 2 && strstr(line, "a restart finds others only") != NULL;
+}
+
+START_TEST(a_disk_that_refuses_is_told_once_and_tried_again)
+{
+    char state[160], path[160], away[200];
+    starling_node *node;
+    state_path(state, 0, "");
+    state_path(path, 0, "snapshot");
+    snprintf(away, sizeof away, "%s-away", state);
+    (void)offer(start(1), "users", 8001);
+    starling_options o = flock_options(&f, "n0");
+    o.state_dir = state;
+    o.log = count_complaints;
+    n_complaints = 0;
+    must(starling_open(&o, &node));
+    ck_assert_int_eq(rename(state, away), 0); /* not even root can write into what is not there */
+    starling_view *view = view_of(node, "users");
+    must(starling_wait_fit(view, 1, PATIENCE_MS));
+    until(n_complaints == 1);
+    ck_assert_int_eq(rename(away, state), 0);
+    until(is_there(path));
+    ck_assert_uint_eq(n_complaints, 1);
+    starling_close(node);
+}
+END_TEST
+
 /* ---- files that do not serve -------------------------------------------------------------- */
 
 static char last_warning[300];
@@ -276,6 +309,7 @@ int main(void)
     tcase_add_test(tc, who_said_goodbye_is_not_remembered);
     tcase_add_test(tc, the_file_is_written_while_the_node_runs_and_closed_to_others);
     tcase_add_test(tc, what_happens_to_remembered_instances_is_told_to_watches);
+    tcase_add_test(tc, a_disk_that_refuses_is_told_once_and_tried_again);
     tcase_add_test(tc, a_file_that_does_not_serve_is_named_and_ignored);
     suite_add_tcase(suite, tc);
     return flock_run(suite);
