@@ -257,7 +257,7 @@ static uint64_t host_hash(const uint8_t flock[SL_FLOCK_LEN])
     return 0;
 }
 
-static int open_core(starling_node *node, sl_usec now)
+static int open_core(starling_node *node, sl_usec now, sl_barrier *barrier)
 {
     uint64_t chance[3];
     int64_t wall = sl_wall_us();
@@ -283,7 +283,7 @@ static int open_core(starling_node *node, sl_usec now)
                                              "issue it anew for this flock"
                                            : "out of memory for node \"%s\"",
                        node->identity.name);
-    r = sl_store_new(&sl_alloc_system, chance[2], sl_barrier_of_process(), &node->store);
+    r = sl_store_new(&sl_alloc_system, chance[2], barrier, &node->store);
     return r < 0 ? sl_fail(r, "out of memory for node \"%s\"", node->identity.name) : 0;
 }
 
@@ -326,6 +326,9 @@ static int node_open(starling_node *node)
     if (node->wake_fd < 0)
         return sl_fail(STARLING_ELIMIT,
                        "no descriptor is left for a node: raise the limit (ulimit -n)");
+    /* Before libzmq's threads: with one thread there is nobody whom the kernel must wait for, with
+     * more it waits for a grace period of its own, 5 to 15 ms. */
+    sl_barrier *barrier = sl_barrier_of_process();
     r = sl_rundir_open(&node->rundir, node->settings.runtime_dir, node->settings.flock);
     if (r == 0)
         r = open_identity(node);
@@ -333,7 +336,7 @@ static int node_open(starling_node *node)
         r = open_transport(node);
     node->started = sl_now();
     if (r == 0)
-        r = open_core(node, node->started);
+        r = open_core(node, node->started, barrier);
     if (r == 0)
         r = open_doors(node, node->started);
     if (r < 0)
