@@ -322,10 +322,14 @@ static enum sl_answer_state pick(const struct sl_answer *a, starling_node *node,
                                  struct sl_rand *rand, sl_usec now, struct sl_text *out)
 {
     struct sl_view *view;
-    struct sl_view_spec spec = {.strategy = STARLING_WEIGHTED_RANDOM};
-    struct sl_pick how = {.rand = rand};
+    struct sl_view_spec spec;
+    struct sl_pick how = {.rand = rand,
+                          .now_ms = sl_coarse_ms(),
+                          .key = sl_span_of(a->ask.key, a->ask.key_len)};
     starling_instance who = {0};
     char text[200];
+    memset(&spec, 0, sizeof spec);
+    spec.strategy = (uint8_t)a->ask.strategy;
     sl_copy_text(spec.tenant, sizeof spec.tenant, a->ask.tenant, strlen(a->ask.tenant));
     sl_copy_text(spec.name, sizeof spec.name, a->ask.service, strlen(a->ask.service));
     if (pthread_mutex_trylock(&node->store_lock) != 0)
@@ -333,6 +337,8 @@ static enum sl_answer_state pick(const struct sl_answer *a, starling_node *node,
     int r = sl_view_open(node->store, &spec, now, NULL, &view);
     if (r == 0) {
         r = sl_view_pick(view, &how, &who);
+        if (r == 0) /* nobody will say how it went */
+            (void)sl_view_done(view, how.now_ms, who.ticket, STARLING_CANCELLED, 0);
         sl_view_close(node->store, view);
     }
     (void)pthread_mutex_unlock(&node->store_lock);

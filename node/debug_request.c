@@ -289,7 +289,7 @@ static int parse_object(json_t *object, struct sl_request *r, char *error)
 int sl_request_parse(const char *line, size_t len, struct sl_request *ret,
                      char error[SL_REQUEST_ERROR_MAX])
 {
-    struct sl_request r = {.tenant = "default"};
+    struct sl_request r = {.tenant = "default", .strategy = STARLING_WEIGHTED_RANDOM};
     const char *p = line, *end = line + len;
     while (end > p && (end[-1] == '\r' || end[-1] == ' ' || end[-1] == '\t'))
         end--;

@@ -25,7 +25,7 @@ struct sl_request {
     char node[64];     /* of info: a name, an id or the beginning of one; "" = the node itself */
     char service[64];  /* of pick and weight; of watch "" = everything */
     char tenant[64];   /* "default" when not given */
-    unsigned strategy; /* of pick: enum starling_strategy; 0 when not given */
+    unsigned strategy; /* of pick: enum starling_strategy; weighted random when not given */
     char key[SL_REQUEST_KEY_MAX + 1]; /* of pick with rendezvous: UTF-8 text without NUL */
     size_t key_len;                   /* bytes; 0 = not given */
     unsigned weight;                  /* of weight: 0-1000 */

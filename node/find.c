@@ -137,8 +137,7 @@ static int check_view(const starling_view *view)
     return view != NULL ? sl_node_check(node_of(view)) : sl_fail(STARLING_EINVAL, "view is NULL");
 }
 
-/* Milliseconds of a clock that costs no system call and moves in steps of a few. */
-static uint32_t coarse_ms(void)
+uint32_t sl_coarse_ms(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
@@ -168,7 +167,7 @@ static int pick(starling_view *view, struct sl_pick *how, starling_instance *ret
     struct sl_view *v = inside(view);
     int r;
     how->rand = own_rand();
-    how->now_ms = sl_view_wants_time(v) ? coarse_ms() : 0;
+    how->now_ms = sl_view_wants_time(v) ? sl_coarse_ms() : 0;
     if (size >= sizeof whole) {
         r = sl_view_pick(v, how, ret_instance);
     } else {
@@ -232,7 +231,7 @@ int starling_done_sized(starling_view *view, const starling_instance *who, size_
     if ((unsigned)outcome > STARLING_CANCELLED)
         return sl_fail(STARLING_EINVAL, "outcome %d is none", (int)outcome);
     if (who->ticket != 0)
-        (void)sl_view_done(inside(view), coarse_ms(), who->ticket, (int)outcome, latency_us);
+        (void)sl_view_done(inside(view), sl_coarse_ms(), who->ticket, (int)outcome, latency_us);
     return 0;
 }
 

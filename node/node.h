@@ -109,6 +109,9 @@ struct starling_node {
 /* Monotonic and wall clock (CLOCK_BOOTTIME, so that a suspend counts as time; CLOCK_REALTIME). */
 sl_usec sl_now(void);
 int64_t sl_wall_us(void);
+/* Milliseconds of a monotonic clock that costs no system call and moves in steps of up to 10; wraps.
+ * What picks are given. */
+uint32_t sl_coarse_ms(void);
 
 /* Which process this is: changes in a child after fork(), costs no system call. */
 unsigned sl_process(void);
