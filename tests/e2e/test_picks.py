@@ -1,0 +1,175 @@
+#!/usr/bin/env python3
+"""Picks in fifty real nodes: how soon the first one is good, how soon none goes to who fails, what flapping costs."""
+# variants: plain
+# PICKS_NODES=N sets another size, PICKS_STARTS and PICKS_ROUNDS other counts.
+
+import json
+import os
+import selectors
+import subprocess
+import time
+
+from flock import Flock, Node, Tap, ask, program, wait_for
+
+N = int(os.environ.get("PICKS_NODES", "50"))
+OFFERING = 10
+STARTS = int(os.environ.get("PICKS_STARTS", "15"))
+ROUNDS = int(os.environ.get("PICKS_ROUNDS", "10"))
+FLIPS_HZ, FLIPS_S = 20, 10
+# A node says at most four facts of its services a second, after eight at once (SL_SAY_EVERY, SL_SAY_BURST in
+# node/command.h), however often an application changes its mind; and what tests/sim/figures.list promises is at most
+# 1,300 bytes a change and node and 250 bytes a second and node at rest.
+SAID = 8 + 4 * FLIPS_S
+BUDGET = SAID * 1300 + 250 * FLIPS_S
+
+tap = Tap()
+
+
+class Member(Node):
+    """A process of bench/flock_member: commands go in, answers of JSON come out."""
+
+    def __init__(self, flock, name, service, *port):
+        self.flock, self.name = flock, name
+        env = flock.env(name)
+        self.log = open(os.path.join(flock.dir, name + ".log"), "ab")
+        self.process = subprocess.Popen([program("bench/flock_member"), name, service, *port], env=env,
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log)
+        os.set_blocking(self.process.stdout.fileno(), False)
+        self.socket = os.path.join(env["STARLING_RUNTIME_DIR"], "default", name + ".sock")
+        self.rest = b""
+        flock.nodes[name] = self
+
+    def say(self, command):
+        self.process.stdin.write(command.encode() + b"\n")
+        self.process.stdin.flush()
+
+    def answers(self):
+        """Whole lines that have come since."""
+        self.rest += self.process.stdout.read() or b""
+        *lines, self.rest = self.rest.split(b"\n")
+        return [json.loads(line) for line in lines]
+
+    def stop(self, seconds=5.0):
+        if not self.process.stdin.closed:
+            self.process.stdin.close()
+        return super().stop(seconds)
+
+
+def gather(members, key, seconds):
+    """One answer with that key of each member, by name; those that came until the deadline."""
+    got, end = {}, time.monotonic() + seconds
+    with selectors.DefaultSelector() as pipes:
+        for m in members:
+            pipes.register(m.process.stdout, selectors.EVENT_READ, m)
+        while len(got) < len(members) and time.monotonic() < end:
+            for ready, _ in pipes.select(0.5):
+                got.update((ready.data.name, a) for a in ready.data.answers() if key in a)
+    return got
+
+
+def quantile(values, q):
+    values = sorted(values)
+    return values[min(len(values) - 1, int(q * len(values)))]
+
+
+def first_pick(f, name, **more):
+    """Milliseconds at each step of a process that joins the flock to pick."""
+    started = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+    done = subprocess.run([program("bench/first_pick"), str(started), name, "web"], env={**f.env(name), **more},
+                          capture_output=True, text=True, timeout=20, stdin=subprocess.DEVNULL)
+    return json.loads(done.stdout) if done.returncode == 0 else {"pick_ms": 99999.0, "error": done.stderr.strip()}
+
+
+def steps(starts):
+    middle = {k: quantile([s.get(k, 99999.0) for s in starts], 0.5) for k in ("main_ms", "open_ms", "pick_ms")}
+    errors = [s["error"] for s in starts if "error" in s]
+    return (f"p50 of {len(starts)}: program loaded {middle['main_ms']:.1f}, node open {middle['open_ms']:.1f}, "
+            f"picked {middle['pick_ms']:.1f} ms, worst {max(s['pick_ms'] for s in starts):.1f}"
+            + (f"; {errors[0]}" if errors else ""))
+
+
+def test_joining(f):
+    starts = [first_pick(f, f"joiner{i}") for i in range(STARTS)]
+    tap.check(quantile([s["pick_ms"] for s in starts], 0.5) <= 50, "a joining process picks within 50 ms (p50)",
+              steps(starts))
+
+
+def test_snapshot(f):
+    """The snapshot on disk: written by a first life of the same name, read by those after it."""
+    name = "picks from the snapshot on disk within 10 ms (p50)"
+    state = os.path.join(f.dir, "state")
+    first_pick(f, "keeper", STARLING_STATE_DIR=state)
+    if not os.path.exists(os.path.join(state, "roster")):
+        tap.skip(name, "this library keeps no roster on disk")
+        return
+    starts = [first_pick(f, "keeper", STARLING_STATE_DIR=state) for _ in range(STARTS)]
+    tap.check(quantile([s["pick_ms"] for s in starts], 0.5) <= 10, name, steps(starts))
+
+
+def test_failing(f, members):
+    """Each round another instance turns critical; every process tells when it picked that one last."""
+    late, missing = [], 0
+    for i in range(ROUNDS):
+        victim = members[i % OFFERING]
+        for m in members:
+            m.say(f"watch {victim.name}")
+        watching = gather(members, "watching", 10)
+        victim.say("health critical")
+        said = gather([victim], "health", 5)[victim.name]["at_us"]
+        gone = gather(members, "gone", 5)
+        missing += 2 * N - len(watching) - len(gone)
+        late += [max(0, a["last_us"] - said) / 1e3 for a in gone.values()]
+        victim.say("health passing")
+    note = f"{len(late)} of {ROUNDS} times {N}: p50 {quantile(late, 0.5):.0f}, p99 {quantile(late, 0.99):.0f}, " \
+           f"worst {max(late):.0f} ms" if late else "no answers"
+    tap.check(missing == 0 and bool(late), "every process picks a passing instance, and stops when it fails",
+              f"{missing} answers missing")
+    tap.check(bool(late) and quantile(late, 0.99) <= 150, "the last pick is at most 150 ms after the verdict (p99)", note)
+
+
+def test_flapping(f, members):
+    flapping = members[0]
+    wanted = {m.name: "passing" for m in members[:OFFERING]}
+
+    def right():
+        """Everybody lists what is wanted by now."""
+        for m in members:
+            m.say("list")
+        lists = gather(members, "list", 5)
+        return len(lists) == N and all(a["list"] == wanted for a in lists.values())
+
+    def sent():
+        return {m.name: m.info()["gossip"]["bytes_out"] for m in members}
+
+    tap.check(wait_for(right, 10, every=0.2) is not None, "before, every roster is right")
+    before = sent()
+    flapping.say(f"flip {FLIPS_HZ * FLIPS_S} {FLIPS_HZ}")
+    done = gather([flapping], "flipped", FLIPS_S + 5)
+    wanted[flapping.name] = "critical"
+    took = wait_for(right, 10, every=0.05)
+    wrong = wait_for(lambda: not right(), 1)  # an older change that comes late would show here
+    spent = {name: after - before[name] for name, after in sent().items()}
+    tap.check(len(done) == 1 and took is not None and wrong is None,
+              f"health flips {FLIPS_HZ} times a second for {FLIPS_S} s: every roster ends right and stays so",
+              f"{took if took is not None else 99:.2f} s after the last flip")
+    mean, most = sum(spent.values()) / len(spent), max(spent.values())
+    tap.check(mean <= BUDGET, "and a node sent what it may for so many changes",
+              f"{mean / 1000:.1f} KB in the mean, {most / 1000:.1f} at most, of {BUDGET / 1000:.1f}")
+
+
+with Flock() as flock:
+    # One after the other at first: whoever is first makes the authority.
+    nodes = []
+    for k in range(N):
+        nodes.append(Member(flock, f"n{k}", "web", *([str(8000 + k)] if k < OFFERING else [])))
+        if k == 0:
+            gather(nodes, "open", 10)
+    took = wait_for(lambda: all(m.alive() == N for m in nodes), 15, every=0.1)
+    tap.check(took is not None, f"{N} processes see {N} within 15 s", f"{took or 99:.2f} s")
+    for m in nodes:
+        m.answers()
+    test_joining(flock)
+    test_snapshot(flock)
+    test_failing(flock, nodes)
+    test_flapping(flock, nodes)
+tap.done()
