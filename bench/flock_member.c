@@ -20,8 +20,8 @@
 #include <starling.h>
 
 enum {
-    LOOK_US = 2000,    /* between two looks: fifty processes share the machine's processors */
-    PICKS = 60,        /* in a look: one of ten instances is missed by all of them in one of 500 looks */
+    LOOK_US = 2000, /* between two looks: fifty processes share the machine's processors */
+    PICKS = 60, /* in a look: one of ten instances is missed by all of them in one of 500 looks */
     QUIET_US = 400000, /* not picked for so long: gone. Two hundred looks */
     LIST_MAX = 256,
     COMMAND_MAX = 256
@@ -31,7 +31,7 @@ static const char *const health_words[] = {"passing", "warning", "critical"};
 
 struct member {
     starling_view *view;
-    starling_registration *offer; /* NULL: it offers nothing */
+    starling_registration *offer;    /* NULL: it offers nothing */
     char watched[STARLING_NAME_MAX]; /* "": nobody */
     long long last_us;               /* when the watched one was picked last; 0 = not yet */
     unsigned flips;                  /* still to come */
