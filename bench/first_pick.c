@@ -42,10 +42,13 @@ int main(int argc, char **argv)
     double open_ms = elapsed_ms();
     if (starling_view_open(node, argv[3], NULL, &view) < 0)
         die("view");
-    if (starling_wait_fit(view, 1, 10000) < 0)
-        die("wait");
-    if (starling_pick(view, &who) < 0)
-        die("pick");
+    /* What a snapshot on disk knows is there at once, and nothing that wait_fit() waits for. */
+    if (starling_pick(view, &who) < 0) {
+        if (starling_wait_fit(view, 1, 10000) < 0)
+            die("wait");
+        if (starling_pick(view, &who) < 0)
+            die("pick");
+    }
     double pick_ms = elapsed_ms();
     printf("{\"main_ms\":%.3f,\"open_ms\":%.3f,\"pick_ms\":%.3f,\"stale\":%s,\"picked\":\"%s\"}\n",
            main_ms, open_ms, pick_ms, who.flags & STARLING_F_STALE ? "true" : "false", who.node);

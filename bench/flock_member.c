@@ -195,7 +195,8 @@ int main(int argc, char **argv)
         if (starling_register(node, &service, &m.offer) < 0)
             die("register");
     }
-    starling_view_options how = {0};
+    starling_view_options how = {.strategy =
+                                     STARLING_WEIGHTED_RANDOM}; /* no tickets to give back */
     if (starling_view_open(node, argv[2], &how, &m.view) < 0)
         die("view");
     printf("{\"open\":\"%s\"}\n", argv[1]);
