@@ -46,15 +46,7 @@ static bool met_itself(int fd)
            memcmp(&own, &peer, own_len) == 0;
 }
 
-/* What connect() or SO_ERROR said. */
-static enum sl_probe_result judge(int fd, int error)
-{
-    if (error == 0)
-        return met_itself(fd) ? SL_PROBE_REFUSED : SL_PROBE_OPEN;
-    return error == ECONNREFUSED ? SL_PROBE_REFUSED : SL_PROBE_SILENT;
-}
-
-static int dial(int fd, const struct sl_addr *addr)
+static int start(int fd, const struct sl_addr *addr)
 {
     if (addr->family == 6) {
         struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(addr->port)};
@@ -64,6 +56,37 @@ static int dial(int fd, const struct sl_addr *addr)
     struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(addr->port)};
     memcpy(&in.sin_addr, addr->ip, 4);
     return connect(fd, (const struct sockaddr *)&in, sizeof in);
+}
+
+int sl_dial(const struct sl_addr *addr, int *ret_fd)
+{
+    int type = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
+    *ret_fd = -1;
+    if (addr->family == 0)
+        return EADDRNOTAVAIL;
+    int fd = socket(addr->family == 6 ? AF_INET6 : AF_INET, type, 0);
+    if (fd < 0)
+        return errno;
+    *ret_fd = fd;
+    if (start(fd, addr) < 0)
+        return errno;
+    return met_itself(fd) ? ECONNREFUSED : 0;
+}
+
+int sl_dial_result(int fd)
+{
+    int error = 0;
+    socklen_t len = sizeof error;
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
+        return errno;
+    return error == 0 && met_itself(fd) ? ECONNREFUSED : error;
+}
+
+static enum sl_probe_result judge(int error)
+{
+    if (error == 0)
+        return SL_PROBE_OPEN;
+    return error == ECONNREFUSED ? SL_PROBE_REFUSED : SL_PROBE_SILENT;
 }
 
 static struct sl_probe *free_slot(struct sl_probes *p)
@@ -85,15 +108,9 @@ void sl_probes_start(struct sl_probes *p, sl_usec now, uint64_t number, const st
     *s = (struct sl_probe){
         .fd = -1, .used = true, .number = number, .deadline = sl_after(now, SL_PROBE_TIMEOUT)};
     p->n++;
-    int type = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
-    s->fd = addr->family != 0 ? socket(addr->family == 6 ? AF_INET6 : AF_INET, type, 0) : -1;
-    if (s->fd < 0) {
-        answer(s, SL_PROBE_SILENT);
-        return;
-    }
-    int error = dial(s->fd, addr) == 0 ? 0 : errno;
+    int error = sl_dial(addr, &s->fd);
     if (error != EINPROGRESS)
-        answer(s, judge(s->fd, error));
+        answer(s, judge(error));
 }
 
 size_t sl_probes_poll(const struct sl_probes *p, struct pollfd *fds, size_t cap)
@@ -122,11 +139,7 @@ static void settle(struct sl_probes *p, sl_usec now)
         return;
     for (nfds_t i = 0; i < n; i++) {
         if (fds[i].revents != 0) {
-            int error = 0;
-            socklen_t len = sizeof error;
-            if (getsockopt(fds[i].fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
-                error = errno;
-            answer(slots[i], judge(fds[i].fd, error));
+            answer(slots[i], judge(sl_dial_result(fds[i].fd)));
         } else if (slots[i]->deadline <= now) {
             answer(slots[i], SL_PROBE_SILENT);
         }

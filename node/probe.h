@@ -38,4 +38,12 @@ size_t sl_probes_poll(const struct sl_probes *p, struct pollfd *fds, size_t cap)
 /* The next answer; false when there is none yet. */
 bool sl_probes_next(struct sl_probes *p, sl_usec now, uint64_t *ret_number, enum sl_probe_result *ret);
 sl_usec sl_probes_deadline(const struct sl_probes *p);
+
+/* ---- a connect of one's own, which health checks make as well ---- */
+
+/* Begin to connect. 0 connected, EINPROGRESS (wait for POLLOUT, then ask sl_dial_result), or the
+ * errno of why not. *ret_fd is the caller's to close whenever it is not -1. */
+int sl_dial(const struct sl_addr *addr, int *ret_fd) SL_MUST_USE;
+/* 0, or the errno of why not. */
+int sl_dial_result(int fd) SL_MUST_USE;
 #endif
