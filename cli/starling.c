@@ -23,7 +23,7 @@ static const char usage[] =
     "  info [NODE]          a node and its counters, or what is known of a member\n"
     "  watch [SERVICE]      changes as they happen\n"
     "  pick SERVICE         one instance for a request, as host:port\n"
-    "  weight SERVICE N     change the share of a service of one node, 0 to 1000\n"
+    "  weight SERVICE N     change the share of a service of one node, 0 to 1000; base gives it back\n"
     "  drain                no new requests for any service of one node\n"
     "  leave                one node says goodbye and stops\n"
     "  run ... -- COMMAND   offer a program as a service (see starling run --help)\n"
@@ -340,11 +340,16 @@ static void show_nothing(const json_t *data)
 
 static int weight(const struct asked *a)
 {
+    if (strcmp(a->arg[1], "base") == 0)
+        return ask_and_show(a, true,
+                            json_pack("{s:s,s:s,s:s,s:s}", "cmd", "weight", "service", a->arg[0],
+                                      "tenant", tenant_of(a), "weight", "base"),
+                            show_nothing);
     char *end;
     errno = 0;
     long n = strtol(a->arg[1], &end, 10);
     if (errno != 0 || end == a->arg[1] || *end != '\0' || n < 0 || n > STARLING_WEIGHT_MAX)
-        return misused("a weight is 0 to %d, not '%s'", STARLING_WEIGHT_MAX, a->arg[1]);
+        return misused("a weight is 0 to %d or base, not '%s'", STARLING_WEIGHT_MAX, a->arg[1]);
     return ask_and_show(a, true,
                         json_pack("{s:s,s:s,s:s,s:I}", "cmd", "weight", "service", a->arg[0],
                                   "tenant", tenant_of(a), "weight", (json_int_t)n),

@@ -205,6 +205,16 @@ struct starling_meta {
     const char *value;
 };
 
+/* How this node finds out whether the service works. The worse of what it finds and what
+ * starling_set_health() says is told. */
+enum starling_check {
+    STARLING_CHECK_NONE = 0, /* it is as starling_set_health() says */
+    STARLING_CHECK_TCP,      /* a connection can be made */
+    STARLING_CHECK_HTTP,     /* a GET is answered as it should be; 429 is a warning */
+    STARLING_CHECK_CALL,     /* a function of yours says */
+    STARLING_CHECK_TTL       /* starling_renew() is called in time */
+};
+
 struct starling_service {
     const char *name;    /* required */
     const char *tenant;  /* default "default"; others are refused until sealed sections exist */
@@ -214,7 +224,26 @@ struct starling_service {
     const struct starling_meta *meta; /* n_meta pairs */
     size_t n_meta;
     unsigned weight;             /* 1-1000; 0 = 100 */
-    enum starling_health health; /* to start with */
+    enum starling_health health; /* to start with; with a check, until its first verdict */
+
+    enum starling_check check;
+    const char *check_host;   /* TCP, HTTP: numeric address; default the service's own */
+    unsigned check_port;      /* TCP, HTTP: default the service's own */
+    const char *check_path;   /* HTTP: default "/" */
+    unsigned check_status;    /* HTTP: the one that passes; 0 = any 2xx */
+    const char *check_body;   /* HTTP: text that the first 64 KiB of the body must have, up to 255
+                               * bytes; default any body */
+    /* CALL: returns an enum starling_health, and may write a note. On a thread of its own, where it
+     * may block and signals are blocked: no answer in time counts as a failure, and it is never
+     * called again before it has returned. It may call everything but starling_close() and
+     * starling_drain(). */
+    int (*check_call)(void *context, char note[STARLING_NOTE_MAX]);
+    void *check_context;
+    unsigned check_interval_ms; /* 10 to 3600000; 0 = 2000. TTL: how long a renewal lasts; 0 = 10000 */
+    unsigned check_timeout_ms;  /* 1 to 600000; 0 = 1000 */
+    unsigned check_rise;        /* passes in a row until it is fit again; 0 = 1 */
+    unsigned check_fall;        /* failures in a row until it is critical; 0 = 3 */
+    unsigned check_hold;        /* 1: not offered before check_rise checks in a row have passed */
 };
 typedef struct starling_meta starling_meta;
 typedef struct starling_service starling_service;
@@ -230,7 +259,8 @@ static inline int starling_register(starling_node *node, const starling_service 
     return starling_register_sized(node, service, sizeof *service, ret_registration);
 }
 
-/* Withdraw the service and free the handle. NULL is fine. */
+/* Withdraw the service and free the handle. NULL is fine. Waits for a check_call that runs, unless
+ * called from inside one: then its context is not needed any more. */
 STARLING_API void starling_deregister(starling_registration *registration);
 
 /* Say how the service is; `note` may be NULL: UTF-8 text, of which 127 bytes are kept. Spreads at once.
@@ -240,10 +270,28 @@ STARLING_API int starling_set_health(starling_registration *registration,
                                      enum starling_health health,
                                      const char *note) STARLING_MUST_USE;
 
-/* Weight 1-1000 for a share of requests, 0 takes no new ones. 0, EINVAL, EFORK, ECLOSED.
- * Callbacks may call. */
+/* Weight 1-1000 for a share of requests, 0 takes no new ones. Load lowers it (starling_report_load),
+ * an operator's word (starling weight) beats it. 0, EINVAL, EFORK, ECLOSED. Callbacks may call. */
 STARLING_API int starling_set_weight(starling_registration *registration,
                                      unsigned weight) STARLING_MUST_USE;
+
+/* The service works: passing until check_interval_ms from now. For STARLING_CHECK_TTL; cheap.
+ * 0, EINVAL, EFORK, ECLOSED. Callbacks may call. */
+STARLING_API int starling_renew(starling_registration *registration) STARLING_MUST_USE;
+
+/* Say how loaded the service is: `utilisation` is its share of what it can do, 1 is all, more is
+ * overload; `in_flight` requests are being worked on. The larger of this (for 10 s) and the CPU of
+ * this process, averaged over 10 s, lowers the weight from 0.5 on: to 0.5 / utilisation of it, at
+ * least a quarter. `in_flight` is what starling_drain() waits for. Cheap, call it as often as you
+ * like. 0, EINVAL (negative or not a number), EFORK, ECLOSED. Callbacks may call. */
+STARLING_API int starling_report_load(starling_registration *registration, double utilisation,
+                                      unsigned in_flight) STARLING_MUST_USE;
+
+/* Weight 0 for every service of this node from now on, also for those registered later. Returns
+ * after grace_ms, or sooner (but not before the flock had 100 ms to hear of it) once every service
+ * that reports its load has 0 in flight; where none does, after grace_ms. 0 returns at once. Then
+ * close the node. 0, EINVAL, EFORK, ECLOSED. Not from a callback. */
+STARLING_API int starling_drain(starling_node *node, unsigned grace_ms) STARLING_MUST_USE;
 
 /* ---- finding ---------------------------------------------------------------------------- */
 

@@ -185,6 +185,7 @@ static starling_node *node_new(const starling_options *options)
 static void node_free(starling_node *node)
 {
     sl_loop_fini(node);
+    sl_checks_free(&node->checks); /* waits for callbacks that run */
     sl_watches_free(node);
     sl_commands_fini(&node->commands);
     sl_store_free(node->store);
@@ -259,9 +260,10 @@ static uint64_t host_hash(const uint8_t flock[SL_FLOCK_LEN])
 
 static int open_core(starling_node *node, sl_usec now, sl_barrier *barrier)
 {
-    uint64_t chance[3];
+    uint64_t chance[4];
     int64_t wall = sl_wall_us();
     sl_entropy(chance, sizeof chance);
+    sl_rand_seed(&node->checks.rand, chance[3]);
     node->wall_offset_us = wall - now;
     node->ports = (struct sl_ports){.alloc = &sl_alloc_system, .crypto = &node->crypto, .log = &node->log};
     struct sl_gossip_config config = {
@@ -377,7 +379,8 @@ int starling_open_sized(const starling_options *options, size_t size, starling_n
 
 void starling_close(starling_node *node)
 {
-    if (node == NULL || sl_node_check(node) < 0 || sl_node_in_callback(node))
+    if (node == NULL || sl_node_check(node) < 0 || sl_node_in_callback(node) ||
+        sl_call_is_inside(node))
         return;
     pthread_mutex_lock(&node->commands.lock);
     node->commands.leave = node->commands.closed = true;

@@ -11,11 +11,18 @@
 void sl_commands_init(struct sl_commands *c)
 {
     memset(c, 0, sizeof *c);
+    c->weigh_at = SL_NEVER;
     pthread_mutex_init(&c->lock, NULL);
 }
 
 void sl_commands_fini(struct sl_commands *c)
 {
+    /* Callbacks first: one that runs may still use its registration. */
+    while (c->fresh != NULL) {
+        struct sl_checker *checker = c->fresh;
+        c->fresh = checker->next;
+        sl_checker_free(checker);
+    }
     for (size_t i = 0; i < c->n_offers; i++)
         sl_registration_free(c->offers[i]);
     c->n_offers = 0;
@@ -24,7 +31,7 @@ void sl_commands_fini(struct sl_commands *c)
 
 /* ---- the table, under the lock ----------------------------------------------------------- */
 
-static size_t find_offer(const struct sl_commands *c, const char *tenant, const char *name)
+size_t sl_commands_find(const struct sl_commands *c, const char *tenant, const char *name)
 {
     size_t i = 0;
     while (i < c->n_offers && (strcmp(c->offers[i]->service.name, name) != 0 ||
@@ -33,20 +40,29 @@ static size_t find_offer(const struct sl_commands *c, const char *tenant, const 
     return i;
 }
 
-static size_t encode_record(const struct sl_commands *c, uint8_t *out)
+/* `all`: also those that are held back, as if they were told. */
+static size_t list_offers(const struct sl_commands *c, bool all,
+                          const struct sl_service *list[SL_SERVICES_MAX])
 {
-    const struct sl_service *list[SL_SERVICES_MAX];
+    size_t n = 0;
     for (size_t i = 0; i < c->n_offers; i++)
-        list[i] = &c->offers[i]->service;
-    return sl_sections_write_record(list, c->n_offers, out, SL_OFFER_RECORD_MAX);
+        if (all || !c->offers[i]->held)
+            list[n++] = &c->offers[i]->service;
+    return n;
 }
 
-static size_t encode_vitals(const struct sl_commands *c, uint8_t *out)
+static size_t encode_record(const struct sl_commands *c, bool all, uint8_t *out)
 {
     const struct sl_service *list[SL_SERVICES_MAX];
-    for (size_t i = 0; i < c->n_offers; i++)
-        list[i] = &c->offers[i]->service;
-    return sl_sections_write_vitals(list, c->n_offers, out, SL_OFFER_VITALS_MAX);
+    size_t n = list_offers(c, all, list);
+    return sl_sections_write_record(list, n, out, SL_OFFER_RECORD_MAX);
+}
+
+static size_t encode_vitals(const struct sl_commands *c, bool all, uint8_t *out)
+{
+    const struct sl_service *list[SL_SERVICES_MAX];
+    size_t n = list_offers(c, all, list);
+    return sl_sections_write_vitals(list, n, out, SL_OFFER_VITALS_MAX);
 }
 
 static int add_offer(struct sl_commands *c, struct starling_registration *reg)
@@ -54,17 +70,24 @@ static int add_offer(struct sl_commands *c, struct starling_registration *reg)
     const char *name = reg->service.name;
     if (c->closed)
         return sl_fail(STARLING_ECLOSED, "the node has left its flock");
-    if (find_offer(c, reg->service.tenant, name) < c->n_offers)
+    if (sl_commands_find(c, reg->service.tenant, name) < c->n_offers)
         return sl_fail(STARLING_EEXIST, "this node offers service \"%s\" already", name);
     if (c->n_offers == SL_SERVICES_MAX)
         return sl_fail(STARLING_ELIMIT, "a node offers at most %d services", SL_SERVICES_MAX);
     c->offers[c->n_offers++] = reg;
-    if (encode_record(c, c->scratch) == 0 || encode_vitals(c, c->scratch) == 0) {
+    if (encode_record(c, true, c->scratch) == 0 || encode_vitals(c, true, c->scratch) == 0) {
         c->n_offers--;
         return sl_fail(STARLING_ELIMIT,
                        "with \"%s\" this node's services are longer than the %d bytes of a record",
                        name, SL_OFFER_RECORD_MAX);
     }
+    sl_registration_weigh(reg); /* the node may be draining */
+    if (reg->checker != NULL) {
+        reg->checker->next = c->fresh;
+        c->fresh = reg->checker;
+    }
+    if (reg->held)
+        return 0;
     c->record_changed = c->vitals_changed = true;
     /* Ahead of the record at everybody's, too: nobody sees it as fit in between. */
     c->vitals_urgent = c->vitals_urgent || reg->service.health != STARLING_PASSING;
@@ -105,6 +128,7 @@ int starling_register_sized(starling_node *node, const starling_service *service
     r = add_offer(c, reg);
     pthread_mutex_unlock(&c->lock);
     if (r < 0) {
+        sl_checker_free(reg->checker);
         sl_registration_free(reg);
         return r;
     }
@@ -119,15 +143,27 @@ void starling_deregister(starling_registration *reg)
     if (reg == NULL || sl_node_check(reg->node) < 0)
         return;
     starling_node *node = reg->node;
+    struct sl_checker *checker = reg->checker;
     pthread_mutex_lock(&node->commands.lock);
     remove_offer(&node->commands, reg);
+    bool draining = node->commands.draining;
     pthread_mutex_unlock(&node->commands.lock);
+    if (draining)
+        sl_node_tell_waiters(node); /* its requests are nobody's any more */
+    if (checker != NULL) {
+        /* Withdrawn first, so that nobody picks it while its callback takes its time. A callback
+         * does not wait, neither for itself nor for another that may be waiting for it. */
+        sl_call_stop(&checker->call, !sl_call_is_inside(node) && !sl_node_in_callback(node));
+        pthread_mutex_lock(&node->commands.lock);
+        checker->offer = NULL;
+        pthread_mutex_unlock(&node->commands.lock);
+    }
     sl_registration_free(reg);
     sl_node_wake(node);
 }
 
 /* What is the same before every change of a registration: 0 with the lock held. */
-static int begin_change(starling_registration *reg)
+int sl_change_begin(starling_registration *reg)
 {
     if (reg == NULL)
         return sl_fail(STARLING_EINVAL, "registration is NULL");
@@ -142,7 +178,7 @@ static int begin_change(starling_registration *reg)
     return sl_fail(STARLING_ECLOSED, "the node has left its flock");
 }
 
-static void end_change(starling_registration *reg)
+void sl_change_end(starling_registration *reg)
 {
     struct sl_commands *c = &reg->node->commands;
     c->vitals_changed = c->vitals_urgent = true;
@@ -150,88 +186,33 @@ static void end_change(starling_registration *reg)
     sl_node_wake(reg->node);
 }
 
-/* As much as there is room for, whole characters (UTF-8). */
-static void copy_note(char out[STARLING_NOTE_MAX], const char *note)
-{
-    size_t len = strlen(note);
-    if (len >= STARLING_NOTE_MAX) {
-        len = STARLING_NOTE_MAX - 1;
-        while (len > 0 && ((unsigned char)note[len] & 0xc0) == 0x80)
-            len--;
-    }
-    sl_copy_text(out, STARLING_NOTE_MAX, note, len);
-}
-
 int starling_set_health(starling_registration *reg, enum starling_health health, const char *note)
 {
     if ((unsigned)health > STARLING_CRITICAL)
         return sl_fail(STARLING_EINVAL, "health %d is none", (int)health);
-    int r = begin_change(reg);
+    int r = sl_change_begin(reg);
     if (r < 0)
         return r;
-    struct sl_service *s = &reg->service;
-    s->health = (uint8_t)health;
-    copy_note(s->note, note != NULL ? note : "");
-    if (sl_service_fault(s) != NULL)
-        s->note[0] = '\0'; /* the health must get through, words that are no text need not */
-    end_change(reg);
+    sl_registration_say(reg, health, note != NULL ? note : "");
+    sl_change_end(reg);
     return 0;
 }
 
-int starling_set_weight(starling_registration *reg, unsigned weight)
+int starling_renew(starling_registration *reg)
 {
-    if (weight > STARLING_WEIGHT_MAX)
-        return sl_fail(STARLING_EINVAL, "weight %u is not in 0-%d", weight, STARLING_WEIGHT_MAX);
-    int r = begin_change(reg);
+    if (reg != NULL && (reg->checker == NULL || reg->checker->kind != STARLING_CHECK_TTL))
+        return sl_fail(STARLING_EINVAL, "service \"%s\" is not registered with STARLING_CHECK_TTL",
+                       reg->service.name);
+    if (reg != NULL && sl_node_check(reg->node) == 0)
+        atomic_store_explicit(&reg->checker->renewed, sl_now(), memory_order_release);
+    int r = sl_change_begin(reg);
     if (r < 0)
         return r;
-    reg->service.weight = (uint16_t)weight;
-    end_change(reg);
-    return 0;
-}
-
-/* ---- for the debug socket, on the I/O thread, which never waits --------------------------- */
-
-static int begin_debug(starling_node *node)
-{
-    struct sl_commands *c = &node->commands;
-    if (pthread_mutex_trylock(&c->lock) != 0)
-        return sl_fail(STARLING_EBUSY, "an application thread is changing the services: try again");
-    if (!c->closed)
-        return 0;
-    pthread_mutex_unlock(&c->lock);
-    return sl_fail(STARLING_ECLOSED, "the node is leaving its flock");
-}
-
-int sl_node_set_weight(starling_node *node, const char *tenant, const char *name, unsigned weight)
-{
-    struct sl_commands *c = &node->commands;
-    if (weight > STARLING_WEIGHT_MAX)
-        return sl_fail(STARLING_EINVAL, "weight %u is not in 0-%d", weight, STARLING_WEIGHT_MAX);
-    int r = begin_debug(node);
-    if (r < 0)
-        return r;
-    size_t i = find_offer(c, tenant, name);
-    if (i == c->n_offers) {
-        pthread_mutex_unlock(&c->lock);
-        return sl_fail(STARLING_ENOENT, "this node offers no service \"%.80s\"", name);
-    }
-    c->offers[i]->service.weight = (uint16_t)weight;
-    end_change(c->offers[i]);
-    return 0;
-}
-
-int sl_node_drain(starling_node *node)
-{
-    struct sl_commands *c = &node->commands;
-    int r = begin_debug(node);
-    if (r < 0)
-        return r;
-    for (size_t i = 0; i < c->n_offers; i++)
-        c->offers[i]->service.weight = 0;
-    c->vitals_changed = c->vitals_urgent = true;
-    pthread_mutex_unlock(&c->lock);
-    sl_node_wake(node);
+    /* The I/O thread looks when the last renewal it knows of ends; sooner only for a change. */
+    bool changes = reg->found != STARLING_PASSING || reg->held;
+    pthread_mutex_unlock(&reg->node->commands.lock);
+    if (changes)
+        sl_node_wake(reg->node);
     return 0;
 }
 
@@ -254,19 +235,24 @@ static void keep(struct sl_saying *say, const uint8_t *bytes, size_t len, bool u
 }
 
 /* Copy what changed out of the table. False: an application thread is in it. */
-static bool look(struct sl_commands *c)
+static bool look(starling_node *node, sl_usec now)
 {
+    struct sl_commands *c = &node->commands;
+    struct sl_checker *gone = NULL;
     if (pthread_mutex_trylock(&c->lock) != 0)
         return false;
+    sl_checks_meet(node, &gone);
+    sl_weigh_turn(node, now);
     if (c->record_changed)
-        keep(&c->record, c->scratch, encode_record(c, c->scratch), c->withdrawn);
+        keep(&c->record, c->scratch, encode_record(c, false, c->scratch), c->withdrawn);
     if (c->vitals_changed)
-        keep(&c->vitals, c->scratch, encode_vitals(c, c->scratch), c->vitals_urgent);
+        keep(&c->vitals, c->scratch, encode_vitals(c, false, c->scratch), c->vitals_urgent);
     c->record_first = c->record_first || c->withdrawn;
     c->leaving = c->leaving || c->leave;
     c->closed = c->closed || c->leaving;
     c->record_changed = c->vitals_changed = c->withdrawn = c->vitals_urgent = false;
     pthread_mutex_unlock(&c->lock);
+    sl_checks_bury(node, gone);
     return true;
 }
 
@@ -295,7 +281,7 @@ static sl_usec say(starling_node *node, sl_usec now, enum sl_kind kind)
 sl_usec sl_commands_turn(starling_node *node, sl_usec now)
 {
     struct sl_commands *c = &node->commands;
-    if (!look(c))
+    if (!look(node, now))
         return sl_after(now, SL_MS(1));
     /* A new service's health goes before the record that shows it, so that nobody sees one that
      * starts critical as fit; for one that is withdrawn it is the other way round. */
@@ -305,5 +291,5 @@ sl_usec sl_commands_turn(starling_node *node, sl_usec now)
         again = say(node, now, record_first ? SL_VITALS : SL_RECORD);
     if (again == SL_NEVER)
         c->record_first = false;
-    return again;
+    return sl_earlier(again, c->weigh_at);
 }

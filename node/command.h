@@ -11,9 +11,11 @@
 
 #include "base/limits.h"
 #include "base/types.h"
+#include "node/shed.h"
 
 struct starling_node;
 struct starling_registration;
+struct sl_checker;
 
 /* Bytes of service sections in a fact: what sl_gossip_put takes; the rest is for what surrounds
  * them. */
@@ -40,18 +42,28 @@ struct sl_commands {
     bool vitals_urgent;
     bool leave;                           /* the application asks to leave */
     bool closed;                          /* leaving or stopped: no more changes */
+    bool draining;                        /* starling_drain(): weight 0, whoever says what */
+    struct sl_checker *fresh;             /* of new services, which the I/O thread has not met */
     uint8_t scratch[SL_OFFER_RECORD_MAX]; /* to try whether it fits */
 
     /* the I/O thread's */
     struct sl_saying record, vitals; /* as last encoded */
     bool record_first;
-    bool leaving; /* somebody asked to leave */
-    sl_usec said; /* time up to which the allowance of facts is spent */
+    bool leaving;     /* somebody asked to leave */
+    sl_usec said;     /* time up to which the allowance of facts is spent */
+    sl_usec weigh_at; /* the next look at the load */
+    struct sl_cpu cpu;
 };
 
 void sl_commands_init(struct sl_commands *c);
 /* Frees the registrations. */
 void sl_commands_fini(struct sl_commands *c);
+/* Where each change of a registration by an application thread begins (0 with the lock held) and
+ * ends (the lock is given back). */
+int sl_change_begin(struct starling_registration *registration) SL_MUST_USE;
+void sl_change_end(struct starling_registration *registration);
+/* The place of a service in the table, n_offers when it has none. Under the lock. */
+size_t sl_commands_find(const struct sl_commands *c, const char *tenant, const char *name);
 /* On the I/O thread: say what changed. When to come back, SL_NEVER when all is said. */
 sl_usec sl_commands_turn(struct starling_node *node, sl_usec now);
 #endif

@@ -370,7 +370,8 @@ static enum sl_answer_state help(struct sl_text *out)
         "info [NODE]: this node and its counters, or what it knows of a member",
         "watch [SINCE [SERVICE]]: events as they happen, after event number SINCE",
         "pick SERVICE [TENANT [STRATEGY [KEY]]]: one instance for a request",
-        "weight SERVICE N [TENANT]: change the share of a service of this node, 0-1000",
+        "weight SERVICE N [TENANT]: change the share of a service of this node, 0-1000; N may be",
+        "  base: the share it gives itself again",
         "drain: weight 0 for all services of this node",
         "leave: this node says goodbye and stops",
         "version: of the library",
@@ -414,7 +415,8 @@ enum sl_answer_state sl_answer_step(struct sl_answer *a, starling_node *node, st
         return pick(a, node, rand, now, out);
     case SL_ASK_WEIGHT:
         return done(node, out,
-                    sl_node_set_weight(node, a->ask.tenant, a->ask.service, a->ask.weight));
+                    sl_node_set_weight(node, a->ask.tenant, a->ask.service, a->ask.base,
+                                       a->ask.weight));
     case SL_ASK_DRAIN:
         return done(node, out, sl_node_drain(node));
     case SL_ASK_LEAVE:

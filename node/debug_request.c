@@ -138,8 +138,13 @@ static int take_text(struct sl_request *r, enum arg arg, const char *text, size_
         return take_strategy(r, text, len, error);
     case ARG_KEY:
         return take_key(r, text, len, error);
-    case ARG_NONE:
     case ARG_WEIGHT:
+        r->base = len == 4 && memcmp(text, "base", 4) == 0;
+        if (r->base)
+            return 0;
+        (void)snprintf(error, SL_REQUEST_ERROR_MAX, "weight must be a number, or base");
+        return STARLING_EINVAL;
+    case ARG_NONE:
     case ARG_SINCE:
         break;
     }

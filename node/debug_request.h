@@ -29,6 +29,7 @@ struct sl_request {
     char key[SL_REQUEST_KEY_MAX + 1]; /* of pick with rendezvous: UTF-8 text without NUL */
     size_t key_len;                   /* bytes; 0 = not given */
     unsigned weight;                  /* of weight: 0-1000 */
+    bool base;                        /* of weight: give it back */
     bool has_since;
     uint64_t since; /* of watch */
 };

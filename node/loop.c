@@ -22,7 +22,8 @@
 #define STACK_BYTES (512 * 1024)
 
 #define POLL_MAX                                                                                   \
-    (SL_TRANSPORT_POLL_MAX + 1 + SL_PROBES_MAX + SL_RESOLVER_POLL_MAX + SL_DEBUG_POLL_MAX)
+    (SL_TRANSPORT_POLL_MAX + 1 + SL_PROBES_MAX + SL_CHECKS_POLL_MAX + SL_RESOLVER_POLL_MAX +       \
+     SL_DEBUG_POLL_MAX)
 
 /* The node whose thread this is. */
 static _Thread_local const starling_node *own_node;
@@ -43,6 +44,7 @@ static sl_usec deadline(const starling_node *node)
     sl_usec at = sl_gossip_deadline(node->gossip);
     at = sl_earlier(at, sl_transport_deadline(node->transport));
     at = sl_earlier(at, sl_probes_deadline(&node->probes));
+    at = sl_earlier(at, sl_checks_deadline(&node->checks));
     at = sl_earlier(at, sl_resolver_deadline(node->resolver));
     at = sl_earlier(at, sl_debug_deadline(node->debug));
     at = sl_earlier(at, sl_places_deadline(node));
@@ -88,14 +90,16 @@ static void polled(const zmq_pollitem_t *items, struct pollfd *fds, size_t n)
 
 static void wait_for_something(starling_node *node, struct waiting *w, bool more)
 {
-    struct pollfd probes[SL_PROBES_MAX];
+    struct pollfd probes[SL_PROBES_MAX], checks[SL_CHECKS_POLL_MAX];
     eventfd_t ignored;
     w->n = sl_transport_poll_items(node->transport, w->items);
     w->items[w->n++] = (zmq_pollitem_t){.fd = node->wake_fd, .events = ZMQ_POLLIN};
     size_t n_probes = sl_probes_poll(&node->probes, probes, SL_PROBES_MAX);
+    size_t n_checks = sl_checks_poll(&node->checks, checks, SL_CHECKS_POLL_MAX);
     w->n_resolver = sl_resolver_poll(node->resolver, w->resolver, SL_RESOLVER_POLL_MAX);
     w->n_debug = sl_debug_poll(node->debug, w->debug, SL_DEBUG_POLL_MAX);
     poll_for(w, probes, n_probes);
+    poll_for(w, checks, n_checks);
     poll_for(w, w->resolver, w->n_resolver);
     poll_for(w, w->debug, w->n_debug);
 
@@ -227,6 +231,7 @@ static bool turn(starling_node *node, const struct waiting *w)
     bool more = hear(node, now);
     hear_probes(node, now);
     sl_resolver_turn(node->resolver, now, w->resolver, w->n_resolver);
+    sl_checks_turn(node, now);
     node->say_at = sl_commands_turn(node, now);
     if (node->commands.leaving)
         leave(node, now);
@@ -305,6 +310,7 @@ void sl_loop_fini(starling_node *node)
     sl_transport_close(node->transport);
     node->transport = NULL;
     sl_probes_fini(&node->probes);
+    sl_checks_close(&node->checks);
     sl_resolver_free(node->resolver);
     node->resolver = NULL;
     sl_snapshot_close(node);

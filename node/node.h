@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "gossip/gossip.h"
+#include "node/checks.h"
 #include "node/command.h"
 #include "node/debug.h"
 #include "node/identity.h"
@@ -79,6 +80,7 @@ struct starling_node {
     struct sl_transport *transport;
     struct sl_rundir rundir;
     struct sl_probes probes;
+    struct sl_checks checks;
     struct sl_resolver *resolver;
     struct sl_debug *debug;
     struct sl_places places;
@@ -135,9 +137,13 @@ void sl_watches_free(starling_node *node);
 void sl_watches_tell_stopped(starling_node *node);
 
 /* For the debug socket, on the I/O thread. */
-int sl_node_set_weight(starling_node *node, const char *tenant, const char *name, unsigned weight)
-    SL_MUST_USE; /* 0, EINVAL, ENOENT, EBUSY, ECLOSED */
+/* The operator's word beats all others, until `base` gives the weight back. 0, EINVAL, ENOENT,
+ * EBUSY, ECLOSED. */
+int sl_node_set_weight(starling_node *node, const char *tenant, const char *name, bool base,
+                       unsigned weight) SL_MUST_USE;
 /* Weight 0 for every service. 0, EBUSY, ECLOSED. */
 int sl_node_drain(starling_node *node) SL_MUST_USE;
+/* Look at the load, when it is time. On the I/O thread, under commands.lock. */
+void sl_weigh_turn(starling_node *node, sl_usec now);
 void sl_node_leave(starling_node *node); /* say goodbye and stop; the handle stays */
 #endif

@@ -120,10 +120,21 @@ int sl_registration_new(starling_node *node, const starling_service *s,
     service->weight = service->base_weight;
     service->health = (uint8_t)s->health;
     copy_meta(reg, s);
+    reg->base = service->weight;
+    sl_shed_init(&reg->load, node->started, sl_now());
     const char *fault = sl_service_fault(service);
-    if (fault != NULL) {
-        free(reg);
-        return sl_fail(STARLING_EINVAL, "service \"%s\": %s", s->name, fault);
+    r = fault == NULL ? sl_checker_new(node, s, &reg->checker)
+                      : sl_fail(STARLING_EINVAL, "service \"%s\": %s", s->name, fault);
+    if (r < 0) {
+        sl_registration_free(reg);
+        return r;
+    }
+    if (reg->checker == NULL) {
+        reg->said = service->health;
+    } else { /* no more than the verdict before the first */
+        reg->found = service->health;
+        reg->held = reg->checker->state.held;
+        reg->checker->offer = reg;
     }
     *ret = reg;
     return 0;
@@ -132,4 +143,53 @@ int sl_registration_new(starling_node *node, const starling_service *s,
 void sl_registration_free(struct starling_registration *reg)
 {
     free(reg);
+}
+
+/* ---- the parts of health and weight --------------------------------------------------------- */
+
+static void tell_health(struct starling_registration *reg)
+{
+    bool check = reg->found > reg->said || (reg->found == reg->said && reg->said_note[0] == '\0');
+    struct sl_service *s = &reg->service;
+    s->health = check ? reg->found : reg->said;
+    memcpy(s->note, check ? reg->found_note : reg->said_note, sizeof s->note);
+    if (sl_service_fault(s) != NULL)
+        s->note[0] = '\0'; /* the health must get through, words that are no text need not */
+}
+
+void sl_registration_say(struct starling_registration *reg, enum starling_health health,
+                         const char *note)
+{
+    reg->said = (uint8_t)health;
+    sl_check_note(reg->said_note, note);
+    tell_health(reg);
+}
+
+void sl_registration_judge(struct starling_registration *reg, enum starling_health health,
+                           const char *note, bool held)
+{
+    struct sl_commands *c = &reg->node->commands;
+    uint8_t before = reg->service.health;
+    bool appears = reg->held && !held;
+    reg->found = (uint8_t)health;
+    sl_check_note(reg->found_note, note);
+    reg->held = held;
+    tell_health(reg);
+    if (held)
+        return;
+    c->vitals_changed = true;
+    c->record_changed = c->record_changed || appears;
+    /* One that appears passing is news like any other service; see add_offer. */
+    bool news = appears ? reg->service.health != STARLING_PASSING : reg->service.health != before;
+    c->vitals_urgent = c->vitals_urgent || news;
+}
+
+void sl_registration_weigh(struct starling_registration *reg)
+{
+    unsigned weight = sl_shed_weight(&reg->load, reg->base);
+    if (reg->overridden)
+        weight = reg->override;
+    if (reg->node->commands.draining)
+        weight = 0;
+    reg->service.weight = (uint16_t)weight;
 }

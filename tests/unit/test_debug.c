@@ -115,6 +115,9 @@ START_TEST(weight_takes_a_service_and_a_number)
     ck_assert_uint_eq(r.weight, 0);
     ck_assert_int_eq(parse("{\"cmd\":\"weight\",\"service\":\"users\",\"weight\":1000}"), 0);
     ck_assert_uint_eq(r.weight, 1000);
+    ck_assert(!r.base);
+    ck_assert_int_eq(parse("weight users base"), 0);
+    ck_assert(r.base);
 }
 END_TEST
 
