@@ -8,11 +8,17 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Learn the group, wait for the end of the pipe, kill the group. A group 0 means there is nothing
+struct guard_word {
+    int which;
+    pid_t group;
+};
+
+/* Learn the groups, wait for the end of the pipe, kill the groups. A group 0 means there is nothing
  * left to kill: a number that was given back may already belong to somebody else. */
 static _Noreturn void guard(int fd)
 {
-    pid_t group = 0, said;
+    pid_t group[GUARD_GROUPS] = {0};
+    struct guard_word said;
     sigset_t all;
     (void)setsid(); /* out of reach of the terminal */
     (void)sigfillset(&all);
@@ -20,13 +26,14 @@ static _Noreturn void guard(int fd)
     (void)prctl(PR_SET_NAME, "starling-guard", 0, 0, 0);
     for (;;) {
         ssize_t n = read(fd, &said, sizeof said);
-        if (n == sizeof said)
-            group = said;
+        if (n == sizeof said && said.which >= 0 && said.which < GUARD_GROUPS)
+            group[said.which] = said.group;
         else if (n >= 0 || errno != EINTR)
             break;
     }
-    if (group > 0)
-        (void)kill(-group, SIGKILL);
+    for (int i = 0; i < GUARD_GROUPS; i++)
+        if (group[i] > 0)
+            (void)kill(-group[i], SIGKILL);
     _exit(0);
 }
 
@@ -56,11 +63,14 @@ int child_guard(struct child *c)
     return 0;
 }
 
-static void tell_guard(const struct child *c, pid_t group)
+void child_guard_group(const struct child *c, int which, pid_t group)
 {
+    const struct guard_word word = {.which = which, .group = group};
     ssize_t n;
+    if (c->guard_pipe < 0)
+        return;
     do
-        n = write(c->guard_pipe, &group, sizeof group);
+        n = write(c->guard_pipe, &word, sizeof word);
     while (n < 0 && errno == EINTR);
 }
 
@@ -97,7 +107,7 @@ int child_start(struct child *c, char *const argv[], const sigset_t *mask)
     }
     (void)setpgid(pid, pid); /* whoever of the two comes first */
     c->pid = pid;
-    tell_guard(c, pid);
+    child_guard_group(c, GUARD_PROGRAM, pid);
     ssize_t n;
     do
         n = read(fds[0], &error, sizeof error); /* ends with exec */
@@ -112,24 +122,28 @@ void child_signal(const struct child *c, int number)
         (void)kill(-c->pid, number);
 }
 
-void child_reap(struct child *c)
+pid_t child_next_ended(void)
 {
-    int status;
-    pid_t pid;
     /* Any process: as number 1 of a container we are given orphans. */
-    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-        if (pid != c->pid)
-            continue;
+    siginfo_t info = {0};
+    return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 ? info.si_pid : 0;
+}
+
+int child_reap(struct child *c, pid_t pid)
+{
+    int status = 0;
+    if (waitpid(pid, &status, WNOHANG) == pid && pid == c->pid) {
         c->ended = true;
         c->status = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
     }
+    return status;
 }
 
 void child_finish(struct child *c)
 {
     if (c->pid > 0) {
         (void)kill(-c->pid, SIGKILL);
-        tell_guard(c, 0);
+        child_guard_group(c, GUARD_PROGRAM, 0);
     }
     if (c->guard_pipe >= 0)
         (void)close(c->guard_pipe);

@@ -17,16 +17,23 @@ struct child {
     int status; /* exit status, or 128 + signal, once ended */
 };
 
+/* Process groups that the guard knows: the program's, and that of a check which runs. */
+enum { GUARD_PROGRAM, GUARD_CHECK, GUARD_GROUPS };
+
 /* Before the process has threads. 0, or -1 with errno. */
 int child_guard(struct child *c);
 /* Run argv with the signal mask `mask`. 0, or the errno of what failed; EXEC_FAILED is or-ed in
  * when it was exec. */
 #define EXEC_FAILED 0x10000
 int child_start(struct child *c, char *const argv[], const sigset_t *mask);
+/* Let the guard kill this group when we die; 0: none any more. */
+void child_guard_group(const struct child *c, int which, pid_t group);
 /* Send to the whole group. */
 void child_signal(const struct child *c, int number);
-/* Reap whatever ended, after SIGCHLD. */
-void child_reap(struct child *c);
+/* After SIGCHLD: any process that has ended, not reaped yet; 0 = none. */
+pid_t child_next_ended(void);
+/* Reap it; its status as of waitpid(). */
+int child_reap(struct child *c, pid_t pid);
 /* Kill what is left of the group, and dismiss the guard. */
 void child_finish(struct child *c);
 
