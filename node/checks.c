@@ -205,8 +205,8 @@ static void called(starling_node *node, struct sl_checker *c, sl_usec now)
 
 /* ---- renewals ------------------------------------------------------------------------------- */
 
-/* Pairs with the store in starling_renew(), which takes the lock of the table after it: either
- * this sees the renewal, or that sees the verdict it must wake us for. */
+/* Pairs with the store in starling_renew(), under the lock of the table: either this sees the
+ * renewal, or that sees the verdict it must wake us for. */
 static sl_usec last_renewal(const struct sl_checker *c)
 {
     return atomic_load_explicit(&c->renewed, memory_order_acquire);

@@ -200,17 +200,19 @@ int starling_set_health(starling_registration *reg, enum starling_health health,
 
 int starling_renew(starling_registration *reg)
 {
-    if (reg != NULL && (reg->checker == NULL || reg->checker->kind != STARLING_CHECK_TTL))
-        return sl_fail(STARLING_EINVAL, "service \"%s\" is not registered with STARLING_CHECK_TTL",
-                       reg->service.name);
-    if (reg != NULL && sl_node_check(reg->node) == 0)
-        atomic_store_explicit(&reg->checker->renewed, sl_now(), memory_order_release);
     int r = sl_change_begin(reg);
     if (r < 0)
         return r;
+    pthread_mutex_t *lock = &reg->node->commands.lock;
+    if (reg->checker == NULL || reg->checker->kind != STARLING_CHECK_TTL) {
+        pthread_mutex_unlock(lock);
+        return sl_fail(STARLING_EINVAL, "service \"%s\" is not registered with STARLING_CHECK_TTL",
+                       reg->service.name);
+    }
+    atomic_store_explicit(&reg->checker->renewed, sl_now(), memory_order_release);
     /* The I/O thread looks when the last renewal it knows of ends; sooner only for a change. */
     bool changes = reg->found != STARLING_PASSING || reg->held;
-    pthread_mutex_unlock(&reg->node->commands.lock);
+    pthread_mutex_unlock(lock);
     if (changes)
         sl_node_wake(reg->node);
     return 0;

@@ -44,7 +44,8 @@ static sl_usec deadline(const starling_node *node)
     sl_usec at = sl_gossip_deadline(node->gossip);
     at = sl_earlier(at, sl_transport_deadline(node->transport));
     at = sl_earlier(at, sl_probes_deadline(&node->probes));
-    at = sl_earlier(at, sl_checks_deadline(&node->checks));
+    if (!node->leaving)
+        at = sl_earlier(at, sl_checks_deadline(&node->checks));
     at = sl_earlier(at, sl_resolver_deadline(node->resolver));
     at = sl_earlier(at, sl_debug_deadline(node->debug));
     at = sl_earlier(at, sl_places_deadline(node));
@@ -220,6 +221,7 @@ static void leave(starling_node *node, sl_usec now)
     node->leave_at = sl_after(now, SL_MS(node->settings.leave_ms));
     sl_places_save(node, now); /* before everybody is gone from sight */
     sl_snapshot_leave(node, now);
+    sl_checks_close(&node->checks); /* nothing is said of services any more */
     sl_gossip_leave(node->gossip, now);
 }
 
@@ -231,7 +233,8 @@ static bool turn(starling_node *node, const struct waiting *w)
     bool more = hear(node, now);
     hear_probes(node, now);
     sl_resolver_turn(node->resolver, now, w->resolver, w->n_resolver);
-    sl_checks_turn(node, now);
+    if (!node->leaving)
+        sl_checks_turn(node, now);
     node->say_at = sl_commands_turn(node, now);
     if (node->commands.leaving)
         leave(node, now);

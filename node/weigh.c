@@ -45,7 +45,7 @@ int starling_report_load(starling_registration *reg, double utilisation, unsigne
 void sl_weigh_turn(starling_node *node, sl_usec now)
 {
     struct sl_commands *c = &node->commands;
-    if (c->n_offers == 0) {
+    if (c->n_offers == 0 || c->closed) {
         c->weigh_at = SL_NEVER; /* a node without a service has nothing to look at */
         c->cpu.at = 0;
         return;

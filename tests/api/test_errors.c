@@ -87,6 +87,9 @@ START_TEST(a_missing_handle_is_invalid)
     refuses(STARLING_EINVAL, starling_register(NULL, &s, NULL));
     refuses(STARLING_EINVAL, starling_set_health(NULL, STARLING_PASSING, NULL));
     refuses(STARLING_EINVAL, starling_set_weight(NULL, 1));
+    refuses(STARLING_EINVAL, starling_renew(NULL));
+    refuses(STARLING_EINVAL, starling_report_load(NULL, 0.5, 0));
+    refuses(STARLING_EINVAL, starling_drain(NULL, 0));
     refuses(STARLING_EINVAL, starling_view_open(NULL, "s", NULL, &view));
     refuses(STARLING_EINVAL, starling_pick(NULL, &who));
     refuses(STARLING_EINVAL, starling_view_list(NULL, 0, NULL, &n));
@@ -472,6 +475,9 @@ START_TEST(a_forked_child_is_told_that_the_node_is_not_its_own)
         child_expects(STARLING_EFORK, starling_register(node, &s, NULL));
         child_expects(STARLING_EFORK, starling_set_health(reg, STARLING_PASSING, NULL));
         child_expects(STARLING_EFORK, starling_set_weight(reg, 1));
+        child_expects(STARLING_EFORK, starling_renew(reg));
+        child_expects(STARLING_EFORK, starling_report_load(reg, 0.5, 0));
+        child_expects(STARLING_EFORK, starling_drain(node, 0));
         child_expects(STARLING_EFORK, starling_view_open(node, "s", NULL, &other));
         child_expects(STARLING_EFORK, starling_pick(view, &who));
         child_expects(STARLING_EFORK, starling_view_list(view, 0, NULL, &n));
