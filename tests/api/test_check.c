@@ -636,6 +636,67 @@ START_TEST(a_held_service_is_offered_with_its_first_renewal)
 }
 END_TEST
 
+/* ---- all at once ------------------------------------------------------------------------------ */
+
+#define HANDS 4
+
+static int counted(void *context, char note[STARLING_NOTE_MAX])
+{
+    unsigned n = ++*(unsigned *)context; /* freed by the hand as soon as it is withdrawn */
+    snprintf(note, STARLING_NOTE_MAX, "call %u", n);
+    return (int)(n % 3);
+}
+
+/* One service after the other, of every kind, gone again before or while it is checked. */
+static void *hand_main(void *name)
+{
+    for (unsigned i = 0; i < 60; i++) {
+        starling_service s = web((enum starling_check)(i % 5));
+        starling_registration *mine;
+        unsigned *n = calloc(1, sizeof *n);
+        s.name = name;
+        s.check_interval_ms = 10;
+        s.check_hold = i % 5 != 0 && i % 2 == 0;
+        s.check_call = counted;
+        s.check_context = n;
+        if (n == NULL || starling_register(f.node[0], &s, &mine) < 0)
+            return "registering failed";
+        for (unsigned k = 0; k < i % 7; k++) {
+            int r = starling_renew(mine);
+            if (r != (s.check == STARLING_CHECK_TTL ? 0 : STARLING_EINVAL) ||
+                starling_report_load(mine, k, k) < 0 ||
+                starling_set_health(mine, (enum starling_health)(k % 3), "by hand") < 0 ||
+                starling_set_weight(mine, k) < 0)
+                return "a change failed";
+            breathe();
+        }
+        starling_deregister(mine);
+        free(n);
+    }
+    return NULL;
+}
+
+START_TEST(services_of_all_kinds_come_and_go_from_many_threads)
+{
+    static char names[HANDS][16];
+    pthread_t hands[HANDS];
+    for (size_t i = 0; i < HANDS; i++) {
+        snprintf(names[i], sizeof names[i], "hand-%zu", i);
+        ck_assert_int_eq(pthread_create(&hands[i], NULL, hand_main, names[i]), 0);
+    }
+    for (size_t i = 0; i < HANDS; i++) {
+        void *problem;
+        pthread_join(hands[i], &problem);
+        ck_assert_msg(problem == NULL, "%s", (const char *)problem);
+    }
+    for (size_t i = 0; i < HANDS; i++)
+        until(pick_says(view_of(f.node[1], names[i])) == STARLING_ENOENT);
+    starling_service s = web(STARLING_CHECK_HTTP); /* and it still checks */
+    (void)offered(&s);
+    becomes(ANSWERS_503, STARLING_CRITICAL, "HTTP 503");
+}
+END_TEST
+
 /* ---- what is refused ------------------------------------------------------------------------- */
 
 #define wrong(field, value)                                                                        \
@@ -702,6 +763,7 @@ int main(void)
     tcase_add_test(tc, a_service_that_is_not_renewed_is_critical_until_it_is);
     tcase_add_test(tc, one_renewal_brings_a_lapsed_service_back);
     tcase_add_test(tc, a_held_service_is_offered_with_its_first_renewal);
+    tcase_add_test(tc, services_of_all_kinds_come_and_go_from_many_threads);
     tcase_add_test(tc, wrong_checks_are_refused);
     suite_add_tcase(suite, tc);
     return flock_run(suite);
