@@ -87,6 +87,10 @@ with Flock() as f:
     tap.check(took is not None and took < 1 * SLOW, "offered on every node within 1 s of answering", f"{took or 9:.3f} s")
     picked = f.starling("pick", "web", "--node", "n1").stdout.strip()
     tap.check(picked == f"127.0.0.1:{port}", "and picked", picked)
+    f.starling("weight", "web", "7", "--node", "w1")
+    tap.check(becomes(f, port, weight=7) is not None, "an operator sets its weight")
+    f.starling("weight", "web", "base", "--node", "w1")
+    tap.check(becomes(f, port, weight=100) is not None, "and gives it back")
 
     web.send(signal.SIGTERM)
     took = wait_for(lambda: not any(offered(n, port) for n in seeds), 5)
