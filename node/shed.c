@@ -1,4 +1,4 @@
-/* load.c: damped, so that weights trim and never swing.
+/* shed.c: damped, so that weights trim and never swing.
  *
  * balancing.md draws weight = base x clamp(median-scaled throughput / utilisation, 1/4, 4). Two
  * things are left out. Nothing is multiplied above 1: an idle instance would ask for more than its

@@ -78,7 +78,7 @@ END_TEST
 START_TEST(pick_without_a_strategy_takes_the_default)
 {
     ck_assert_int_eq(parse("pick users"), 0);
-    ck_assert_uint_eq(r.strategy, 0);
+    ck_assert_uint_eq(r.strategy, STARLING_WEIGHTED_RANDOM);
     ck_assert_uint_eq(r.key_len, 0);
 }
 END_TEST
