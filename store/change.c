@@ -71,7 +71,7 @@ static void copy_text(char *out, size_t cap, const char *text)
 
 static void tell_member(const struct sl_waiting_change *w, struct sl_change *ret)
 {
-    const struct sl_store_member *info = &w->seen->info;
+    const struct sl_seen *info = w->seen;
     ret->status = w->status;
     ret->id = info->id;
     copy_text(ret->node, sizeof ret->node, info->name);

@@ -90,7 +90,7 @@ static int fill_offers(struct sl_store *s, const struct sl_member *m, sl_usec no
         if (r < 0)
             continue;
         sl_sections_apply(&service, vitals, n_vitals);
-        struct sl_offer *is = sl_offer_new(s->alloc, &m->now->info, &service);
+        struct sl_offer *is = sl_offer_new(s->alloc, m->now, &service);
         if (!is)
             return STARLING_ENOMEM;
         struct sl_offer *was = published_offer(m, &service, &at);
@@ -111,7 +111,7 @@ static int fill_offers(struct sl_store *s, const struct sl_member *m, sl_usec no
 static int make_offers(struct sl_store *s, struct sl_member *m, sl_usec now)
 {
     assert(!m->made && m->n_made == 0);
-    uint32_t n = m->now && m->now->info.status != STARLING_LEFT ? count_services(m) : 0;
+    uint32_t n = m->now && m->now->status != STARLING_LEFT ? count_services(m) : 0;
     if (n == 0)
         return 0;
     struct sl_offer **made = sl_alloc_zero(s->alloc, n * sizeof *made);
@@ -429,10 +429,10 @@ static void discard(struct sl_store *s, struct batch *b)
 static void tell_status(struct sl_store *s, struct sl_member *m)
 {
     if (m->now) {
-        if (!m->told || m->told->info.status != m->now->info.status)
-            sl_changes_push_status(&s->changes, s->alloc, m->now, m->now->info.status);
-    } else if (m->told && (m->told->info.status == STARLING_ALIVE ||
-                           m->told->info.status == STARLING_SUSPECT)) {
+        if (!m->told || m->told->status != m->now->status)
+            sl_changes_push_status(&s->changes, s->alloc, m->now, m->now->status);
+    } else if (m->told && (m->told->status == STARLING_ALIVE ||
+                           m->told->status == STARLING_SUSPECT)) {
         sl_changes_push_status(&s->changes, s->alloc, m->told, STARLING_DOWN);
     }
 }

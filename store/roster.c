@@ -47,7 +47,7 @@ static size_t meta_len(const struct sl_service *service)
 }
 
 /* The service's own address, or its node's, in the usual spelling. */
-static void host_text(char out[SL_ADDR_TEXT], const struct sl_store_member *member,
+static void host_text(char out[SL_ADDR_TEXT], const struct sl_seen *member,
                       const struct sl_service *service)
 {
     struct sl_addr a;
@@ -58,7 +58,7 @@ static void host_text(char out[SL_ADDR_TEXT], const struct sl_store_member *memb
         sl_addr_format_host(out, &member->addr);
 }
 
-struct sl_offer *sl_offer_new(const struct sl_alloc *alloc, const struct sl_store_member *member,
+struct sl_offer *sl_offer_new(const struct sl_alloc *alloc, const struct sl_seen *member,
                               const struct sl_service *service)
 {
     char host[SL_ADDR_TEXT];
@@ -171,11 +171,21 @@ void sl_offer_inherit(struct sl_offer *is, const struct sl_offer *was, sl_usec n
 
 struct sl_seen *sl_seen_new(const struct sl_alloc *alloc, const struct sl_store_member *info)
 {
-    struct sl_seen *m = sl_alloc_zero(alloc, sizeof *m);
+    size_t name_size = strlen(info->name) + 1, zone_size = strlen(info->zone) + 1;
+    size_t size = sizeof(struct sl_seen) + name_size + zone_size;
+    struct sl_seen *m = sl_alloc_zero(alloc, size);
     if (!m)
         return NULL;
     m->refs = 1;
-    m->info = *info;
+    m->size = (uint32_t)size;
+    m->epoch = info->epoch;
+    m->id = info->id;
+    m->addr = info->addr;
+    m->status = info->status;
+    m->self = info->self;
+    m->zone = m->name + name_size;
+    memcpy(m->name, info->name, name_size);
+    memcpy(m->name + name_size, info->zone, zone_size);
     return m;
 }
 
@@ -188,13 +198,13 @@ struct sl_seen *sl_seen_ref(struct sl_seen *m)
 void sl_seen_unref(const struct sl_alloc *alloc, struct sl_seen *m)
 {
     if (m && --m->refs == 0)
-        sl_alloc_free(alloc, m, sizeof *m);
+        sl_alloc_free(alloc, m, m->size);
 }
 
 int sl_seen_cmp(const struct sl_seen *a, const struct sl_seen *b)
 {
-    int c = strcmp(a->info.name, b->info.name);
-    return c != 0 ? c : sl_id_cmp(&a->info.id, &b->info.id);
+    int c = strcmp(a->name, b->name);
+    return c != 0 ? c : sl_id_cmp(&a->id, &b->id);
 }
 
 static size_t flock_size(size_t n)
@@ -216,7 +226,7 @@ void sl_flock_seal(struct sl_flock *f)
 {
     for (uint32_t i = 0; i < f->n; i++) {
         sl_seen_ref(f->members[i].seen);
-        if (f->members[i].seen->info.status == STARLING_ALIVE)
+        if (f->members[i].seen->status == STARLING_ALIVE)
             f->n_alive++;
     }
 }

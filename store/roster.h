@@ -13,6 +13,8 @@
 
 /* ---- one instance ---- */
 
+struct sl_seen;
+
 /* The first line and the beginning of `text` are all that a pick copies. */
 struct sl_offer {
     /* For copying into a starling_instance without looking for the NUL. */
@@ -35,7 +37,7 @@ struct sl_offer {
 #define SL_TEXT_SLACK 16
 
 /* The instance of `service` on the member; one reference is the caller's. NULL: out of memory. */
-struct sl_offer *sl_offer_new(const struct sl_alloc *alloc, const struct sl_store_member *member,
+struct sl_offer *sl_offer_new(const struct sl_alloc *alloc, const struct sl_seen *member,
                               const struct sl_service *service) SL_MUST_USE;
 struct sl_offer *sl_offer_ref(struct sl_offer *o);
 void sl_offer_unref(const struct sl_alloc *alloc, struct sl_offer *o);
@@ -154,9 +156,17 @@ const struct sl_candidate *sl_roster_choose(const struct sl_roster *r,
 
 /* ---- one member, the roster of members ---- */
 
+/* What sl_store_member told, in as many bytes as it takes. */
 struct sl_seen {
     uint32_t refs;
-    struct sl_store_member info;
+    uint32_t size; /* of the allocation */
+    uint64_t epoch;
+    struct sl_id id;
+    struct sl_addr addr;
+    uint8_t status; /* enum starling_status */
+    bool self;
+    const char *zone; /* behind the name */
+    char name[];
 };
 
 struct sl_seen *sl_seen_new(const struct sl_alloc *alloc, const struct sl_store_member *info)

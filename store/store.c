@@ -153,7 +153,7 @@ static void touch(struct sl_store *s, struct sl_member *m)
 
 /* ---- feeding -------------------------------------------------------------------------------- */
 
-static bool same_info(const struct sl_store_member *a, const struct sl_store_member *b)
+static bool same_info(const struct sl_seen *a, const struct sl_store_member *b)
 {
     return a->epoch == b->epoch && a->status == b->status && a->self == b->self &&
            sl_addr_eq(&a->addr, &b->addr) && strcmp(a->name, b->name) == 0 &&
@@ -163,7 +163,7 @@ static bool same_info(const struct sl_store_member *a, const struct sl_store_mem
 int sl_store_member(struct sl_store *s, const struct sl_store_member *info)
 {
     struct sl_member *m = find_member(s, &info->id);
-    if (m && m->now && same_info(&m->now->info, info))
+    if (m && m->now && same_info(m->now, info))
         return 0;
     bool is_new = !m || !m->now;
     if (is_new && s->n_known >= SL_MEMBERS_MAX)
@@ -275,15 +275,15 @@ static void near_views_are_due(struct sl_store *s, sl_usec at)
 void sl_store_count_crowd(struct sl_store *s, sl_usec now)
 {
     struct sl_crowd *c = &s->crowd;
-    const struct sl_store_member *self = NULL;
+    const struct sl_seen *self = NULL;
     if (s->n_near == 0 || !s->crowd_is_old)
         return;
     s->crowd_is_old = false;
     near_views_are_due(s, c->host[0] == '\0' ? now : sl_after(now, SL_SEC(1)));
     *c = (struct sl_crowd){0};
     for (size_t i = 0; i < s->n_members && !self; i++) {
-        if (s->members[i]->now && s->members[i]->now->info.self)
-            self = &s->members[i]->now->info;
+        if (s->members[i]->now && s->members[i]->now->self)
+            self = s->members[i]->now;
     }
     if (!self)
         return;
@@ -291,7 +291,7 @@ void sl_store_count_crowd(struct sl_store *s, sl_usec now)
     sl_addr_format_host(host, &self->addr);
     sl_copy_text(c->host, sizeof c->host, host, strlen(host));
     for (size_t i = 0; i < s->n_members; i++) {
-        const struct sl_store_member *m = s->members[i]->now ? &s->members[i]->now->info : NULL;
+        const struct sl_seen *m = s->members[i]->now;
         if (!m || m->status != STARLING_ALIVE)
             continue;
         uint32_t z = 0;

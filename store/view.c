@@ -370,7 +370,7 @@ static const struct sl_flock *flock_of(struct sl_store *s)
 
 static void copy_member(struct starling_member *out, const struct sl_flock_entry *e)
 {
-    const struct sl_store_member *info = &e->seen->info;
+    const struct sl_seen *info = e->seen;
     sl_hex(out->id, info->id.b, sizeof info->id.b);
     sl_copy_text(out->name, sizeof out->name, info->name, strlen(info->name));
     sl_addr_format(out->address, &info->addr);

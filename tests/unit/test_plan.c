@@ -1,7 +1,7 @@
 /* test_plan.c: who may be picked, and how often: tiers, distance, newcomers, panic, weights. */
 #include "store/roster.h"
 
-#include "tests/unit/store_help.h"
+#include "tests/unit/roster_help.h"
 
 enum { PICKS = 200000, MANY = 64 };
 
@@ -82,7 +82,7 @@ static struct sl_roster *a_roster(const uint16_t *weights, uint32_t n)
         struct sl_store_member m = a_member(i, STARLING_ALIVE);
         struct sl_service s = a_service("web", 1 + i);
         s.weight = weights[i];
-        offers[i] = sl_offer_new(&memory.alloc, &m, &s);
+        offers[i] = an_offer(&memory.alloc, &m, &s);
         ck_assert_ptr_nonnull(offers[i]);
     }
     ck_assert_int_eq(sl_roster_make(&plan, offers, n, &r), 0);

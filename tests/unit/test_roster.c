@@ -3,7 +3,7 @@
 
 #include <pthread.h>
 
-#include "tests/unit/store_help.h"
+#include "tests/unit/roster_help.h"
 
 static struct memory memory;
 
@@ -12,13 +12,13 @@ START_TEST(a_difference_is_loud_unless_it_is_status_or_note)
     memory_init(&memory);
     struct sl_store_member m = a_member(1, STARLING_ALIVE);
     struct sl_service s = a_service("web", 80);
-    struct sl_offer *a = sl_offer_new(&memory.alloc, &m, &s);
+    struct sl_offer *a = an_offer(&memory.alloc, &m, &s);
 #define DIFFERS(difference, ...)                                                                   \
     do {                                                                                           \
         m = a_member(1, STARLING_ALIVE);                                                           \
         s = a_service("web", 80);                                                                  \
         __VA_ARGS__;                                                                               \
-        struct sl_offer *b = sl_offer_new(&memory.alloc, &m, &s);                                  \
+        struct sl_offer *b = an_offer(&memory.alloc, &m, &s);                                  \
         ck_assert_msg(sl_offer_compare(a, b) == (difference), "%s", #__VA_ARGS__);                 \
         sl_offer_unref(&memory.alloc, b);                                                          \
     } while (0)

@@ -2,7 +2,7 @@
 #include "store/spec.h"
 
 #include "store/roster.h"
-#include "tests/unit/store_help.h"
+#include "tests/unit/roster_help.h"
 
 static struct memory memory;
 
@@ -21,7 +21,7 @@ static bool matches(const char *version, const char *ranges, const char *select)
     add_meta(&s, "empty", "");
     ck_assert_msg(sl_view_fault(&spec) == NULL, "\"%s\" \"%s\": %s", ranges, select,
                   sl_view_fault(&spec));
-    struct sl_offer *o = sl_offer_new(&memory.alloc, &m, &s);
+    struct sl_offer *o = an_offer(&memory.alloc, &m, &s);
     bool result = sl_spec_matches(&spec, &o->inst);
     sl_offer_unref(&memory.alloc, o);
     ck_assert_uint_eq(memory.bytes, 0);
