@@ -13,7 +13,8 @@ void sl_check_init(struct sl_check *c, const struct sl_check_rules *rules,
     c->rules = *rules;
     c->health = (uint8_t)health;
     c->held = held;
-    c->began = c->told = now;
+    c->began = now;
+    c->told = now - SL_CHECK_NOTE_EVERY; /* the first note is told at once */
     c->held_pause = SL_CHECK_HELD_FIRST;
     c->due = rules->ttl ? sl_after(now, rules->interval) : now;
 }
