@@ -1,15 +1,19 @@
 /* flock_member.c: a service that embeds a node and does what it is told, for tests/e2e/test_picks.py.
+ * Its health is the verdict of a check of its own, a call every 50 ms.
  *
  * It may offer the service, and opens a view of it. Commands come as lines on stdin, answers go as
  * lines of JSON to stdout; times are microseconds of CLOCK_MONOTONIC, which all processes of a machine share.
- *      health passing|warning|critical    {"health":"critical","at_us":...} when it was said
- *      flip N HZ                           N changes of health in turn, HZ a second, ends critical
+ *      health passing|warning|critical    {"health":"critical","at_us":...}, the moment of the first
+ *                                          verdict that says so
+ *      flip N                              N verdicts that differ from the one before, the last of
+ *                                          them critical; then {"flipped":N,"took_us":...}
  *      watch NAME                          {"watching":"NAME"} once that node was picked; from then
  *                                          on {"gone":"NAME","last_us":...} when it has not been
  *                                          picked for QUIET_US, with the moment of its last pick
  *      list                                {"list":{"NAME":"passing",...}} as the view has it
  * It leaves at the end of stdin. */
 #include <poll.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +28,7 @@ enum {
     PICKS = 60, /* in a look: one of ten instances is missed by all of them in one of 500 looks */
     QUIET_US = 400000, /* not picked for so long: gone. Two hundred looks */
     LIST_MAX = 256,
+    CHECK_MS = 50,
     COMMAND_MAX = 256
 };
 
@@ -31,11 +36,13 @@ static const char *const health_words[] = {"passing", "warning", "critical"};
 
 struct member {
     starling_view *view;
-    starling_registration *offer;    /* NULL: it offers nothing */
     char watched[STARLING_NAME_MAX]; /* "": nobody */
     long long last_us;               /* when the watched one was picked last; 0 = not yet */
-    unsigned flips;                  /* still to come */
-    long long flip_at_us, flip_every_us;
+
+    pthread_mutex_t lock; /* between the commands and the thread of the check */
+    enum starling_health wanted, said;
+    unsigned flips, flips_left;
+    long long flips_began_us;
 };
 
 static long long now_us(void)
@@ -51,34 +58,45 @@ static void die(const char *what)
     exit(EXIT_FAILURE);
 }
 
-static void set_health(struct member *m, enum starling_health health)
+/* The check, on a thread of the library's. */
+static int verdict(void *context, char note[STARLING_NOTE_MAX])
 {
-    if (m->offer == NULL || starling_set_health(m->offer, health, "told so") < 0)
-        die("health");
+    struct member *m = context;
+    pthread_mutex_lock(&m->lock);
+    if (m->flips_left > 0) {
+        m->wanted = --m->flips_left % 2 == 0 ? STARLING_CRITICAL : STARLING_PASSING;
+        if (m->flips_left == 0)
+            printf("{\"flipped\":%u,\"took_us\":%lld}\n", m->flips, now_us() - m->flips_began_us);
+    } else if (m->said != m->wanted) {
+        printf("{\"health\":\"%s\",\"at_us\":%lld}\n", health_words[m->wanted], now_us());
+    }
+    m->said = m->wanted;
+    int health = m->said;
+    pthread_mutex_unlock(&m->lock);
+    snprintf(note, STARLING_NOTE_MAX, "told so");
+    return health;
 }
 
-static void say_health(struct member *m, const char *word)
+static void want_health(struct member *m, const char *word)
 {
     for (int h = STARLING_PASSING; h <= STARLING_CRITICAL; h++) {
         if (strcmp(word, health_words[h]) != 0)
             continue;
-        long long at = now_us();
-        set_health(m, (enum starling_health)h);
-        printf("{\"health\":\"%s\",\"at_us\":%lld}\n", word, at);
+        pthread_mutex_lock(&m->lock);
+        m->wanted = (enum starling_health)h;
+        pthread_mutex_unlock(&m->lock);
         return;
     }
     fprintf(stderr, "flock_member: \"%s\" is no health\n", word);
     exit(EXIT_FAILURE);
 }
 
-/* One more flip, and when the next one is due. The last one is to critical. */
-static void flip(struct member *m)
+static void want_flips(struct member *m, unsigned n)
 {
-    m->flips--;
-    set_health(m, m->flips % 2 == 0 ? STARLING_CRITICAL : STARLING_PASSING);
-    m->flip_at_us += m->flip_every_us;
-    if (m->flips == 0)
-        printf("{\"flipped\":true,\"at_us\":%lld}\n", now_us());
+    pthread_mutex_lock(&m->lock);
+    m->flips = m->flips_left = n;
+    m->flips_began_us = now_us();
+    pthread_mutex_unlock(&m->lock);
 }
 
 static void list(struct member *m)
@@ -113,14 +131,12 @@ static void look(struct member *m)
 
 static void obey(struct member *m, char *line)
 {
-    unsigned n, hz;
+    unsigned n;
     char word[STARLING_NAME_MAX];
     if (sscanf(line, "health %63s", word) == 1) {
-        say_health(m, word);
-    } else if (sscanf(line, "flip %u %u", &n, &hz) == 2 && n > 0 && hz > 0) {
-        m->flips = n;
-        m->flip_every_us = 1000000 / hz;
-        m->flip_at_us = now_us();
+        want_health(m, word);
+    } else if (sscanf(line, "flip %u", &n) == 1 && n > 0) {
+        want_flips(m, n);
     } else if (sscanf(line, "watch %63s", m->watched) == 1) {
         m->last_us = 0;
     } else if (strcmp(line, "list") == 0) {
@@ -150,28 +166,14 @@ static bool read_commands(struct member *m)
     return len < sizeof line - 1;
 }
 
-static int wait_us(const struct member *m)
-{
-    long long wait = -1, now = now_us();
-    if (m->watched[0] != '\0')
-        wait = LOOK_US;
-    if (m->flips > 0) {
-        long long until = m->flip_at_us > now ? m->flip_at_us - now : 0;
-        wait = wait < 0 || until < wait ? until : wait;
-    }
-    return (int)wait;
-}
-
 static void serve(struct member *m)
 {
+    const struct timespec pause = {.tv_nsec = LOOK_US * 1000};
     for (;;) {
         struct pollfd in = {.fd = STDIN_FILENO, .events = POLLIN};
-        int wait = wait_us(m);
-        struct timespec t = {.tv_nsec = (long)wait * 1000};
-        if (ppoll(&in, 1, wait < 0 ? NULL : &t, NULL) > 0 && !read_commands(m))
+        bool watching = m->watched[0] != '\0';
+        if (ppoll(&in, 1, watching ? &pause : NULL, NULL) > 0 && !read_commands(m))
             return;
-        if (m->flips > 0 && now_us() >= m->flip_at_us)
-            flip(m);
         if (m->watched[0] != '\0')
             look(m);
     }
@@ -185,14 +187,20 @@ int main(int argc, char **argv)
         return 2;
     }
     setvbuf(stdout, NULL, _IOLBF, 0);
-    struct member m = {0};
+    struct member m = {.lock = PTHREAD_MUTEX_INITIALIZER};
     starling_node *node;
     starling_options options = {.name = argv[1]};
     if (starling_open(&options, &node) < 0)
         die("open");
     if (argc == 4) {
-        starling_service service = {.name = argv[2], .port = (unsigned)atoi(argv[3])};
-        if (starling_register(node, &service, &m.offer) < 0)
+        starling_service service = {.name = argv[2],
+                                    .port = (unsigned)atoi(argv[3]),
+                                    .check = STARLING_CHECK_CALL,
+                                    .check_call = verdict,
+                                    .check_context = &m,
+                                    .check_interval_ms = CHECK_MS,
+                                    .check_fall = 1};
+        if (starling_register(node, &service, NULL) < 0)
             die("register");
     }
     starling_view_options how = {.strategy =

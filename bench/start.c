@@ -1,9 +1,8 @@
 /* start.c: from the start of a process to its first pick, out of the snapshot in its state
  * directory, while nobody else is there.
  *
- * Prints a line of JSON for each number of instances: milliseconds from spawning the process to the pick it made, of which
- * starling_open() alone, next to the same program started to do nothing; medians of several runs,
- * taken in turn. Everything is below one temporary directory. */
+ * Milliseconds from spawning the process to the pick it made, of which starling_open() alone, next to
+ * the same program started to do nothing; medians of several runs, taken in turn. Everything is below one temporary directory. */
 #include <fcntl.h>
 #include <ftw.h>
 #include <spawn.h>
@@ -16,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bench/bench.h"
 #include "node/crypto.h"
 #include "node/files.h"
 #include "node/identity.h"
@@ -30,14 +30,6 @@ extern char **environ;
 struct times {
     double main_ms, opened_ms, picked_ms; /* on the clock that all processes share */
 };
-
-static void must(bool ok, const char *what)
-{
-    if (ok)
-        return;
-    fprintf(stderr, "start: %s failed: %s\n", what, starling_error_text());
-    exit(EXIT_FAILURE);
-}
 
 static double now_ms(void)
 {
@@ -149,18 +141,6 @@ static double run(const char *self, const char *dir, struct times *ret)
     return started;
 }
 
-static int by_size(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(double *list)
-{
-    qsort(list, RUNS, sizeof *list, by_size);
-    return list[RUNS / 2];
-}
-
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
     (void)st, (void)type, (void)ftw;
@@ -183,10 +163,22 @@ static void measure(const char *self, unsigned n)
         pick[i] = t.picked_ms - t.opened_ms;
         most = whole[i] > most ? whole[i] : most;
     }
-    printf("{\"bench\":\"start\",\"instances\":%u,\"runs\":%d,\"start_to_pick_ms\":%.2f,"
-           "\"most_ms\":%.2f,\"open_ms\":%.2f,\"view_and_pick_ms\":%.3f,"
-           "\"empty_process_ms\":%.2f}\n",
-           n, RUNS, median(whole), most, median(open), median(pick), median(nothing));
+    char what[96];
+    snprintf(what, sizeof what, "process start to a pick from the snapshot on disk, %u instances",
+             n);
+    const struct baseline baseline[] = {
+        {"start_of_an_empty_process_ms", quantile(nothing, RUNS, 0.5)},
+        {"starling_open_ms", quantile(open, RUNS, 0.5)},
+        {"view_and_pick_ms", quantile(pick, RUNS, 0.5)},
+        {"slowest_ms", most}};
+    report(&(struct figure){.bench = "start",
+                            .what = what,
+                            .value = quantile(whole, RUNS, 0.5),
+                            .unit = "ms",
+                            .bound = n == 50 ? AT_MOST : NO_BOUND,
+                            .limit = 10,
+                            .baseline = baseline,
+                            .n_baseline = 4});
     nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
@@ -200,5 +192,5 @@ int main(int argc, char **argv)
     self[len] = '\0';
     measure(self, 50);
     measure(self, 1000);
-    return EXIT_SUCCESS;
+    return n_missed() == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
