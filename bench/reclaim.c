@@ -107,6 +107,24 @@ static double run_urcu_read(void *context)
     return (cpu_ns() - begin) / READS;
 }
 
+/* Through its functions, as a program has it that may not take in code under the LGPL. */
+extern void urcu_by_call_enter(void) __asm__("urcu_bp_read_lock");
+extern void urcu_by_call_exit(void) __asm__("urcu_bp_read_unlock");
+
+static double run_urcu_calls(void *context)
+{
+    (void)context;
+    uint64_t sum = 0;
+    double begin = cpu_ns();
+    for (unsigned i = 0; i < READS; i++) {
+        urcu_by_call_enter();
+        sum += atomic_load_explicit(&shared, memory_order_consume)->value;
+        urcu_by_call_exit();
+    }
+    sink = sum;
+    return (cpu_ns() - begin) / READS;
+}
+
 /* There is no polling in the Debian 12 version: the writer waits. */
 static double run_urcu_turn(void *context)
 {
@@ -191,6 +209,8 @@ int main(void)
 #ifdef BENCH_URCU
     names[n] = "a read, urcu-bp inlined";
     c[n++] = (struct contestant){.run = run_urcu_read};
+    names[n] = "a read, urcu-bp through its functions";
+    c[n++] = (struct contestant){.run = run_urcu_calls};
     names[n] = "a turn of the writer, urcu-bp, which waits";
     c[n++] = (struct contestant){.run = run_urcu_turn};
 #else
