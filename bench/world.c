@@ -16,7 +16,7 @@ static unsigned base_weight(unsigned i)
 
 void world_init(struct world *w, unsigned n)
 {
-    *w = (struct world){.n = n, .now = SL_SEC(1000)};
+    *w = (struct world){.now = SL_SEC(1000)};
     w->node = calloc(1, sizeof *w->node);
     must(w->node != NULL, "memory");
     must(sl_store_new(&bench_heap, 1, sl_barrier_of_process(), &w->store) == 0, "a store");
@@ -24,8 +24,13 @@ void world_init(struct world *w, unsigned n)
     w->node->process = sl_process();
     w->node->wake_fd = -1; /* nobody to rouse */
     pthread_mutex_init(&w->node->store_lock, NULL);
-    for (unsigned i = 0; i < n; i++)
-        tell(w->store, &(struct told){.number = i, .offers = true, .weight = base_weight(i)});
+    world_add(w, n);
+}
+
+void world_add(struct world *w, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++, w->n++)
+        tell(w->store, &(struct told){.number = w->n, .offers = true, .weight = base_weight(w->n)});
     world_publish(w);
     w->now += SL_SEC(120);
     world_publish(w);

@@ -18,6 +18,8 @@ struct world {
 /* `n` members that each offer "web" with a version, metadata and various weights; all of them older
  * than any slow start. Ends the program when out of memory. */
 void world_init(struct world *w, unsigned n);
+/* So many more. */
+void world_add(struct world *w, unsigned n);
 void world_fini(struct world *w);
 
 /* Member i says so in its vitals. */
