@@ -61,25 +61,33 @@ static uint32_t draw_other(const struct sl_roster *r, const struct sl_group *g, 
 struct rival {
     uint32_t at;
     uint32_t out;
-    float cost;
+    float busy; /* to be divided by its weight, which comparing need not do */
+    float weight;
 };
 
-static struct rival least_of(const struct sl_roster *r, const struct sl_pick *how, uint32_t at)
+static inline struct rival least_of(const struct sl_roster *r, const struct sl_pick *how,
+                                    uint32_t at)
 {
     const struct sl_candidate *c = &r->candidates[at];
     uint32_t out = c->load ? sl_load_out(c->load, how->now_ms) : 0;
-    return (struct rival){.at = at, .out = out, .cost = (float)(out + 1) / c->weight};
+    return (struct rival){.at = at, .out = out, .busy = (float)(out + 1), .weight = c->weight};
 }
 
-static struct rival fastest_of(const struct sl_roster *r, const struct sl_pick *how, uint32_t at)
+static inline struct rival fastest_of(const struct sl_roster *r, const struct sl_pick *how,
+                                      uint32_t at)
 {
     struct rival rival = least_of(r, how, at);
     const struct sl_candidate *c = &r->candidates[at];
     float us = c->load ? sl_load_latency(c->load, how->now_ms, rival.out) : 0;
     if (us <= 0)
         us = r->unknown_us;
-    rival.cost *= us > 1 ? us : 1;
+    rival.busy *= us > 1 ? us : 1;
     return rival;
+}
+
+static inline bool costs_less(const struct rival *a, const struct rival *b)
+{
+    return a->busy * b->weight < b->busy * a->weight;
 }
 
 static uint32_t unpicked_ms(const struct sl_candidate *c, uint32_t now_ms)
@@ -113,7 +121,7 @@ static struct rival choose_p2c(const struct sl_roster *r, const struct sl_pick *
     struct rival b = fastest_of(r, how, other);
     if (wants_a_try(r, how, a.at, b.at))
         return a;
-    return b.cost < a.cost || wants_a_try(r, how, b.at, a.at) ? b : a;
+    return costs_less(&b, &a) || wants_a_try(r, how, b.at, a.at) ? b : a;
 }
 
 static struct rival choose_least(const struct sl_roster *r, const struct sl_pick *how)
@@ -124,13 +132,13 @@ static struct rival choose_least(const struct sl_roster *r, const struct sl_pick
     struct rival best = least_of(r, how, draw(r, g, v));
     if (g->n > EXACT_UP_TO) {
         struct rival b = least_of(r, how, draw_other(r, g, v, best.at, how->rand));
-        return b.cost < best.cost ? b : best;
+        return costs_less(&b, &best) ? b : best;
     }
     /* Beginning anywhere, so that the first of equals is any of them. */
     for (uint32_t i = 1, at = best.at; i < g->n; i++) {
         at = at + 1 < g->first + g->n ? at + 1 : g->first;
         struct rival b = least_of(r, how, at);
-        if (b.cost < best.cost)
+        if (costs_less(&b, &best))
             best = b;
     }
     return best;

@@ -6,9 +6,6 @@
 
 #include <assert.h>
 
-#define TAU_MS 10000.0f
-#define AGE_MIN_MS 16 /* a caller's coarse clock moves in steps of up to 10 ms */
-
 _Static_assert(sizeof(struct sl_load) <= 64, "one cache line");
 
 struct line {
@@ -117,45 +114,20 @@ static uint64_t make_ticket(uint32_t number, uint32_t tag)
     return (uint64_t)number << 40 | (uint64_t)tag << 8 | 1;
 }
 
-static uint32_t tag_of(const struct sl_load *load, uint32_t now_ms)
-{
-    uint32_t life = atomic_load_explicit(&load->life, memory_order_relaxed);
-    return life << 16 | (now_ms / SL_LOAD_PERIOD_MS & 0xffff);
-}
-
-/* What was taken off once too often reads as a number near 2^32 until it is added again. */
-static uint32_t count_of(uint64_t word)
-{
-    uint32_t n = (uint32_t)(word >> 32);
-    return n < UINT32_C(1) << 31 ? n : 0;
-}
-
-uint32_t sl_load_out(const struct sl_load *load, uint32_t now_ms)
-{
-    uint32_t tag = tag_of(load, now_ms), n = 0;
-    for (int i = 0; i < SL_LOAD_BUCKETS; i++) {
-        uint64_t word = atomic_load_explicit(&load->out[i], memory_order_relaxed);
-        uint32_t own = (uint32_t)word;
-        bool counts = own >> 16 == tag >> 16 && ((tag - own) & 0xffff) < SL_LOAD_BUCKETS;
-        n += counts ? count_of(word) : 0;
-    }
-    return n;
-}
-
 /* The bucket begins the period anew. False: somebody else was faster. */
 static bool turn_bucket(struct sl_loads *t, _Atomic uint64_t *bucket, uint64_t word, uint32_t tag)
 {
     if (!atomic_compare_exchange_strong_explicit(bucket, &word, UINT64_C(1) << 32 | tag,
                                                  memory_order_relaxed, memory_order_relaxed))
         return false;
-    if ((uint32_t)word >> 16 == tag >> 16 && count_of(word) > 0)
-        atomic_fetch_add_explicit(&t->expired, count_of(word), memory_order_relaxed);
+    if ((uint32_t)word >> 16 == tag >> 16 && sl_load_count(word) > 0)
+        atomic_fetch_add_explicit(&t->expired, sl_load_count(word), memory_order_relaxed);
     return true;
 }
 
 uint64_t sl_load_begin(struct sl_loads *t, struct sl_load *load, uint32_t now_ms, bool idle)
 {
-    uint32_t tag = tag_of(load, now_ms);
+    uint32_t tag = sl_load_tag(load, now_ms);
     _Atomic uint64_t *bucket = &load->out[tag % SL_LOAD_BUCKETS];
     uint64_t word = atomic_load_explicit(bucket, memory_order_relaxed);
     /* A loser of the turn finds the bucket turned; should it have turned once more, 80 s have passed
@@ -169,29 +141,6 @@ uint64_t sl_load_begin(struct sl_loads *t, struct sl_load *load, uint32_t now_ms
 }
 
 /* ---- latency -------------------------------------------------------------------------------- */
-
-/* e^(-ms / tau), to 2 % up to tau and from above beyond: what is old counts a little longer. */
-static float decay(uint32_t ms)
-{
-    float x = (float)ms / TAU_MS;
-    return 1.0f / (1.0f + x * (1.0f + x * (0.5f + x * (1.0f / 6.0f))));
-}
-
-float sl_load_latency(const struct sl_load *load, uint32_t now_ms, uint32_t out)
-{
-    uint64_t word = atomic_load_explicit(&load->latency, memory_order_relaxed);
-    float us = (float)(uint32_t)word;
-    uint32_t age_ms = now_ms - (uint32_t)(word >> 32);
-    if (us > 0 && age_ms > 0 && age_ms < UINT32_C(1) << 31)
-        us *= decay(age_ms);
-    if (out > 0) {
-        /* Nothing came back for longer than an answer takes: it hangs, or is about to be slow. */
-        uint32_t still_ms = now_ms - atomic_load_explicit(&load->moved_ms, memory_order_relaxed);
-        if (still_ms >= AGE_MIN_MS && still_ms < UINT32_C(1) << 31 && (float)still_ms * 1000 > us)
-            us = (float)still_ms * 1000;
-    }
-    return us;
-}
 
 static uint32_t cost_of_failure(uint32_t elapsed_us, uint32_t ewma_us, uint32_t timeout_us)
 {
@@ -209,7 +158,7 @@ static void take_sample(struct sl_load *load, uint32_t now_ms, bool failed, uint
 {
     uint64_t word = atomic_load_explicit(&load->latency, memory_order_relaxed);
     uint32_t age_ms = now_ms - (uint32_t)(word >> 32);
-    float keep = age_ms < UINT32_C(1) << 31 ? decay(age_ms) : 1.0f;
+    float keep = age_ms < UINT32_C(1) << 31 ? sl_load_decay(age_ms) : 1.0f;
     float before = (float)(uint32_t)word * keep;
     uint32_t sample = latency_us < SL_LOAD_SAMPLE_MAX_US ? latency_us : SL_LOAD_SAMPLE_MAX_US;
     if (failed)
@@ -230,10 +179,11 @@ bool sl_load_end(struct sl_loads *t, uint64_t ticket, uint32_t now_ms,
         return false;
     _Atomic uint64_t *bucket = &load->out[tag % SL_LOAD_BUCKETS];
     uint64_t word = atomic_load_explicit(bucket, memory_order_relaxed);
-    if ((uint32_t)word != tag || count_of(word) == 0 || tag >> 16 != tag_of(load, now_ms) >> 16)
+    if ((uint32_t)word != tag || sl_load_count(word) == 0 ||
+        tag >> 16 != sl_load_tag(load, now_ms) >> 16)
         return false;
     word = atomic_fetch_sub_explicit(bucket, UINT64_C(1) << 32, memory_order_relaxed);
-    if ((uint32_t)word != tag || count_of(word) == 0) {
+    if ((uint32_t)word != tag || sl_load_count(word) == 0) {
         atomic_fetch_add_explicit(bucket, UINT64_C(1) << 32, memory_order_relaxed);
         return false;
     }
