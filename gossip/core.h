@@ -173,7 +173,8 @@ struct accused {
     struct vicinity *around; /* owned */
     struct accusation *list;
     size_t n, cap;
-    sl_usec half_since, eighth_since; /* SL_NEVER = not at the moment */
+    sl_usec most_since, half_since, eighth_since; /* SL_NEVER = not at the moment */
+    uint64_t voice;                   /* epoch in which it answered one who is in the list still; 0 = none */
     sl_usec recheck;                  /* when time alone may change the verdict; SL_NEVER */
     bool open;                        /* something was said: to be judged before the verb ends */
     bool moved;                       /* a neighbour is down, back or gone: to be judged with g->judge_moved_at */

@@ -44,6 +44,8 @@
 #define SL_MUTE_EDGES 4          /* with fewer edges "half" says nothing */
 
 /* "Verdicts" */
+#define SL_VOICE_HOLD SL_MS(500)   /* three quarters, of who has answered: a gap between answers (200), a packet
+                                    * sent again (200), and the way there and back */
 #define SL_HALF_HOLD SL_SEC(2)     /* half of the watchers, without a break */
 #define SL_SUSPECT_HOLD SL_SEC(5)  /* an eighth of them, without an answer */
 #define SL_RETURN_HOLD SL_SEC(3)   /* who just came back is not felled, and does not fell */

@@ -148,6 +148,7 @@ static void fall_and_return(uint64_t seq)
         if (by != 2)
             accuse(by, seq, 2, seq);
     }
+    pass(SL_MS(600)); /* from the second time on it has a voice */
     ck_assert_int_eq(status_of(2), SL_DOWN);
     pass(SL_SEC(1));
     give_vitals(2, 5, seq + 1, (struct sl_vitals){.answered = seq});
@@ -192,6 +193,55 @@ START_TEST(who_has_just_come_back_is_not_felled_again_at_once)
     }
     ck_assert_int_eq(status_of(2), SL_SUSPECT);
     pass(SL_MS(2200)); /* 3 s after its return they count */
+    ck_assert_int_eq(status_of(2), SL_DOWN);
+}
+END_TEST
+
+static void all_accuse(uint64_t seq, uint64_t seen)
+{
+    for (unsigned by = 0; by < PEERS; by++) {
+        if (by != 2)
+            accuse(by, seq, 2, seen);
+    }
+}
+
+START_TEST(who_has_answered_some_of_its_accusers_has_half_a_second_to_answer_all)
+{
+    pass(SL_SEC(4));
+    accuse(1, 3, 2, 2);
+    give_vitals(2, 5, 3, (struct sl_vitals){.answered = 2});
+    ck_assert_int_eq(status_of(2), SL_ALIVE);
+    for (uint64_t seq = 4; seq < 8; seq++) { /* again and again: no sum of short times */
+        all_accuse(seq, seq - 1);
+        pass(SL_MS(400));
+        ck_assert_int_eq(status_of(2), SL_SUSPECT);
+        give_vitals(2, 5, seq, (struct sl_vitals){.answered = seq - 1});
+        ck_assert_int_eq(status_of(2), SL_ALIVE);
+    }
+    all_accuse(8, 7);
+    pass(SL_MS(600));
+    ck_assert_int_eq(status_of(2), SL_DOWN);
+}
+END_TEST
+
+START_TEST(who_is_accused_by_nobody_any_more_or_speaks_anew_has_to_earn_a_voice_again)
+{
+    uint8_t fact[SL_SIGHTINGS_MAX];
+    pass(SL_SEC(4));
+    accuse(1, 3, 2, 2);
+    give_vitals(2, 5, 3, (struct sl_vitals){.answered = 2});
+    give(fact, sighting_make(&peers[1], 5, 4, NULL, 0, fact)); /* it is heard by all again */
+    all_accuse(5, 3);
+    ck_assert_int_eq(status_of(2), SL_DOWN);
+    give_vitals(2, 5, 4, (struct sl_vitals){.answered = 3});
+    pass(SL_SEC(4));
+    give_record(2, 6, 1); /* a life in which it has answered nobody */
+    give_vitals(2, 6, 2, (struct sl_vitals){0});
+    for (unsigned by = 0; by < PEERS; by++) {
+        struct sl_sighting s = {.accused = peers[2].id, .how = SL_SILENT, .seen = {6, 2}};
+        if (by != 2)
+            give(fact, sighting_make(&peers[by], 5, 6, &s, 1, fact));
+    }
     ck_assert_int_eq(status_of(2), SL_DOWN);
 }
 END_TEST
@@ -276,6 +326,8 @@ int main(void)
     tcase_add_test(t, a_denied_accuser_alone_fells_nobody_and_counts_among_many);
     tcase_add_test(t, who_comes_and_goes_stays_suspect_for_a_while);
     tcase_add_test(t, who_has_just_come_back_is_not_felled_again_at_once);
+    tcase_add_test(t, who_has_answered_some_of_its_accusers_has_half_a_second_to_answer_all);
+    tcase_add_test(t, who_is_accused_by_nobody_any_more_or_speaks_anew_has_to_earn_a_voice_again);
     tcase_add_test(t, two_live_nodes_of_one_name_are_told_of_once);
     tcase_add_test(t, a_node_restarted_under_its_name_is_no_twin);
     tcase_add_test(t, a_door_without_room_names_others);
