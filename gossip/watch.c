@@ -235,13 +235,11 @@ static void edge_good(struct sl_gossip *g, struct edge *e)
 static struct sl_version held_against(const struct sl_gossip *g, const struct edge *e)
 {
     struct sl_version v = {0, 0};
-    const struct member *m = member_at(g, e->member);
-    if (m->status == SL_DOWN || m->status == SL_SUSPECT) {
-        size_t n;
-        struct sl_version seen = verdict_against(g, e->member, &n);
-        if (m->status == SL_DOWN || n >= verdict_threshold(g, e->member))
-            v = seen;
-    }
+    size_t n;
+    struct sl_version seen = verdict_against(g, e->member, &n);
+    /* Whatever its status: the beat at the first word of an accusation goes before the verdict that follows. */
+    if (n > 0 && (member_at(g, e->member)->status == SL_DOWN || n >= verdict_threshold(g, e->member)))
+        v = seen;
     if (e->accused && sl_version_cmp(e->seen, v) > 0)
         v = e->seen;
     return v;

@@ -7,6 +7,7 @@
 #include "core_help.h"
 
 static struct sl_span looked_for;
+static uint64_t against;
 static unsigned found, told_accused, referrals, busy, conflicts;
 static struct sl_id conflict_id;
 
@@ -19,10 +20,26 @@ static bool holds(struct sl_span in, struct sl_span what)
     return false;
 }
 
+/* What a beat holds against whom it goes to. */
+static uint64_t against_of(const struct sl_out *o)
+{
+    struct sl_read r;
+    size_t n;
+    uint64_t element = 0;
+    sl_read_init(&r, o->bytes.p, o->bytes.len);
+    ck_assert(sl_read_array(&r, 16, &n) && n == 6);
+    for (size_t i = 0; i < n; i++)
+        ck_assert(sl_read_uint(&r, UINT64_MAX, &element));
+    return element;
+}
+
 static void look(const struct sl_out *o)
 {
+    uint64_t seq;
     if (o->type != SL_OUT_SEND)
         return;
+    if (o->link == 6 && is_beat(o, &seq)) /* peer 2's */
+        against = against_of(o);
     if (looked_for.len && o->link == 4 && holds(o->bytes, looked_for))
         found++;
     if (looked_for.len && o->link == 8 && holds(o->bytes, looked_for)) /* peer 3's */
@@ -314,6 +331,15 @@ START_TEST(sightings_without_end_are_not_passed_on_without_end)
 }
 END_TEST
 
+START_TEST(the_first_beat_after_an_accusation_says_so)
+{
+    pass(SL_SEC(4));
+    against = 0;
+    accuse(1, 3, 2, 2); /* an eighth of six watchers */
+    ck_assert_uint_eq(against, 2);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("rules");
@@ -332,6 +358,7 @@ int main(void)
     tcase_add_test(t, a_node_restarted_under_its_name_is_no_twin);
     tcase_add_test(t, a_door_without_room_names_others);
     tcase_add_test(t, sightings_without_end_are_not_passed_on_without_end);
+    tcase_add_test(t, the_first_beat_after_an_accusation_says_so);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
     srunner_set_tap(r, "-");
