@@ -517,8 +517,15 @@ void twins_tick(struct sl_gossip *g);
 sl_usec twins_deadline(const struct sl_gossip *g);
 
 /* spread.c */
-/* `delay` above SL_SPREAD_URGENT: not urgent. */
-void spread_news(struct sl_gossip *g, uint32_t member, uint8_t kind, sl_usec delay, uint32_t from);
+/* What a fact says that the one before it did not; looked at before it takes its place. */
+struct news {
+    uint8_t kind;
+    bool urgent, refused; /* refused: the kernel said so */
+    struct sl_sighting fresh[SL_SIGHTING_ENTRIES_MAX];
+    size_t n;
+};
+void spread_look(const struct sl_fact *before, const struct sl_fact *f, struct news *ret);
+void spread_news(struct sl_gossip *g, uint32_t member, const struct news *news, uint32_t from);
 void spread_seen(struct sl_gossip *g, uint32_t member, uint8_t kind, uint32_t from);
 void spread_push(struct sl_gossip *g, uint32_t member, uint8_t kind, uint32_t conn);
 /* Straight to one connection, of whomever it is. */

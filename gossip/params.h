@@ -69,6 +69,7 @@
 #define SL_SIGHTINGS_GAP_MIN SL_MS(50)
 #define SL_SIGHTINGS_GAP_MAX SL_MS(800)
 #define SL_SIGHTINGS_BURST 30 /* versions of one origin's that are passed on, then one in ten seconds */
+#define SL_SIGHTINGS_WIDE 4   /* of these go to everybody; the others to the eager half of the neighbours */
 #define SL_WITHDRAW_GATHER SL_MS(200)
 #define SL_EDGE_BYTES_PER_SECOND (128 * 1024)
 #define SL_EDGE_BYTES_BURST (512 * 1024)

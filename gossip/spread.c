@@ -127,14 +127,36 @@ static void wait_until(struct sl_gossip *g, struct waiting *w, sl_usec due)
     g->spread_due = sl_earlier(g->spread_due, w->due);
 }
 
-void spread_news(struct sl_gossip *g, uint32_t member, uint8_t kind, sl_usec delay, uint32_t from)
+/* Ready for whoever is told of it, `delay` from now. What is not urgent goes with whatever else is waiting: a message
+ * costs as much as a fact. */
+static void wait_for(struct sl_gossip *g, struct waiting *w, sl_usec delay)
+{
+    if (delay > SL_SPREAD_URGENT) {
+        if (g->batch_at <= g->now)
+            g->batch_at = g->now + delay;
+        delay = g->batch_at - g->now;
+    }
+    wait_until(g, w, g->now + delay);
+}
+
+/* Our own goes to everybody connected: a newcomer's neighbours are not settled when it begins to offer. So does what is
+ * urgent, the rest to those who are to have it. What others say of each other is not said over an edge that fails: in a
+ * flock cut in two, more than half of all went nowhere. */
+static bool gets(const struct edge *e, uint8_t kind, bool wide, uint32_t from)
+{
+    if (e->conn == NONE || e->conn == from)
+        return false;
+    if (from == NONE)
+        return true;
+    return (wide || (e->wanted && e->eager)) && !(kind == SL_SIGHTINGS && edge_fails(e));
+}
+
+static void tell(struct sl_gossip *g, uint32_t member, uint8_t kind, sl_usec delay, bool wide, uint32_t from)
 {
     struct waiting *w = find(g, member, kind);
     for (size_t i = 0; i < g->n_edges; i++) {
         const struct edge *e = &g->edges[i];
-        /* Our own goes to everybody connected: a newcomer's neighbours are not settled when it begins to offer. */
-        bool wants = delay <= SL_SPREAD_URGENT || from == NONE || (e->wanted && e->eager);
-        if (e->conn == NONE || e->conn == from || !wants)
+        if (!gets(e, kind, wide, from))
             continue;
         if (!w && (w = add(g, member, kind)) == NULL)
             return;
@@ -144,12 +166,88 @@ void spread_news(struct sl_gossip *g, uint32_t member, uint8_t kind, sl_usec del
         return;
     if (from != NONE)
         bit_clear(w, from);
-    if (delay > SL_SPREAD_URGENT) { /* goes with whatever else is waiting: a message costs as much as a fact */
-        if (g->batch_at <= g->now)
-            g->batch_at = g->now + delay;
-        delay = g->batch_at - g->now;
+    wait_for(g, w, delay);
+}
+
+/* Whom sightings accuse is told of them, whoever else is: who does not hear cannot answer, and would be felled by one
+ * accuser in a small flock (simulator, swarm, seed 86). */
+static void tell_accused(struct sl_gossip *g, uint32_t member, const struct news *news, uint32_t from)
+{
+    for (size_t i = 0; i < news->n; i++) {
+        uint32_t accused = table_find(g, &news->fresh[i].accused);
+        const struct edge *e = accused == NONE ? NULL : edge_of(g, accused);
+        struct waiting *w = e && e->conn != NONE && e->conn != from ? add(g, member, SL_SIGHTINGS) : NULL;
+        if (!w)
+            continue;
+        bit_set(w, e->conn);
+        wait_for(g, w, SL_SPREAD_URGENT);
     }
-    wait_until(g, w, g->now + delay);
+}
+
+/* A node whose network comes and goes changes its sightings all the time: of one origin we pass on a burst, then
+ * one version in ten seconds. Whoever lacks one finds it by the roots, which by then differ no more. The number that is
+ * left; -1 = this one is not passed on. */
+static int sightings_left(struct sl_gossip *g, struct member *m)
+{
+    uint8_t at = (uint8_t)(tenth_of(g, g->now) / 100), earned = (uint8_t)(at - m->sighted_at);
+    m->sighted_at = at;
+    m->sightings_left = (uint8_t)(earned > SL_SIGHTINGS_BURST - m->sightings_left ? SL_SIGHTINGS_BURST
+                                                                                  : m->sightings_left + earned);
+    return m->sightings_left == 0 ? -1 : --m->sightings_left;
+}
+
+static bool same_sighting(const struct sl_sighting *a, const struct sl_sighting *b)
+{
+    return sl_id_eq(&a->accused, &b->accused) && a->how == b->how && sl_version_cmp(a->seen, b->seen) == 0;
+}
+
+/* What is in these sightings that was not in those before. */
+static void look_at_sightings(const struct sl_fact *before, const struct sl_fact *f, struct news *ret)
+{
+    struct sl_sighting old[SL_SIGHTING_ENTRIES_MAX], now[SL_SIGHTING_ENTRIES_MAX];
+    size_t n_old = 0, n_now = 0;
+    if (before && (before->version.epoch != f->version.epoch || !sl_sightings_read(sl_fact_body(before), old, &n_old)))
+        n_old = 0;
+    if (!sl_sightings_read(sl_fact_body(f), now, &n_now))
+        n_now = 0;
+    for (size_t i = 0; i < n_now; i++) {
+        size_t k = 0;
+        while (k < n_old && !same_sighting(&now[i], &old[k]))
+            k++;
+        if (k < n_old)
+            continue;
+        ret->fresh[ret->n++] = now[i];
+        ret->refused |= now[i].how == SL_REFUSED;
+    }
+}
+
+void spread_look(const struct sl_fact *before, const struct sl_fact *f, struct news *ret)
+{
+    struct sl_vitals vitals;
+    ret->kind = f->kind;
+    ret->n = 0;
+    ret->urgent = ret->refused = false;
+    if (f->kind == SL_SIGHTINGS) {
+        look_at_sightings(before, f, ret);
+        ret->urgent = ret->n > 0; /* who only takes back what it said has time: no verdict of down waits for it */
+    } else if (f->kind == SL_VITALS) {
+        ret->urgent = sl_vitals_read(sl_fact_body(f), &vitals) && (vitals.urgent || vitals.state == SL_GONE);
+    }
+}
+
+void spread_news(struct sl_gossip *g, uint32_t member, const struct news *news, uint32_t from)
+{
+    sl_usec delay = news->refused ? SL_SPREAD_REFUSED : news->urgent ? SL_SPREAD_URGENT
+                                  : sl_rand_span(&g->rand, SL_SPREAD_LOW, SL_SPREAD_HIGH);
+    bool wide = news->urgent;
+    if (news->kind == SL_SIGHTINGS && from != NONE) {
+        int left = sightings_left(g, member_at(g, member));
+        wide &= news->refused || left >= SL_SIGHTINGS_BURST - SL_SIGHTINGS_WIDE;
+        tell_accused(g, member, news, from);
+        if (left < 0)
+            return;
+    }
+    tell(g, member, news->kind, delay, wide, from);
 }
 
 /* The neighbour has this very version: it need not get it from us. */

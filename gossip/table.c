@@ -351,20 +351,6 @@ static bool within_quota(struct sl_gossip *g, struct member *m)
     return true;
 }
 
-/* A node whose network comes and goes changes its sightings all the time: of one origin we pass on a burst, then
- * one version in ten seconds. Whoever lacks one finds it by the roots, which by then differ no more. */
-static bool may_pass_sightings(struct sl_gossip *g, struct member *m)
-{
-    uint8_t at = (uint8_t)(tenth_of(g, g->now) / 100), earned = (uint8_t)(at - m->sighted_at);
-    m->sighted_at = at;
-    m->sightings_left = (uint8_t)(earned > SL_SIGHTINGS_BURST - m->sightings_left ? SL_SIGHTINGS_BURST
-                                                                                  : m->sightings_left + earned);
-    if (m->sightings_left == 0)
-        return false;
-    m->sightings_left--;
-    return true;
-}
-
 /* An origin that speaks with an older epoch than we hold of it had its clock set back. It will jump above what
  * it said before, if somebody tells it; and nobody else may, when it had left (simulator, setback). */
 static void remind(struct sl_gossip *g, uint32_t index, uint32_t from)
@@ -437,36 +423,6 @@ static void epoch_advance(struct sl_gossip *g, uint32_t index, uint64_t epoch)
         sl_pool_unref(g->pool, f);
     }
     later_void(g, m, epoch);
-}
-
-static bool names_refused(const struct sl_fact *f)
-{
-    struct sl_sighting entries[SL_SIGHTING_ENTRIES_MAX];
-    size_t n = 0;
-    if (!sl_sightings_read(sl_fact_body(f), entries, &n))
-        return false;
-    for (size_t i = 0; i < n; i++) {
-        if (entries[i].how == SL_REFUSED)
-            return true;
-    }
-    return false;
-}
-
-/* How long it may wait for company on its way to the neighbours. */
-static sl_usec spread_delay(struct sl_gossip *g, const struct sl_fact *f)
-{
-    struct sl_vitals vitals;
-    switch ((enum sl_kind)f->kind) {
-    case SL_SIGHTINGS:
-        return names_refused(f) ? SL_SPREAD_REFUSED : SL_SPREAD_URGENT;
-    case SL_VITALS:
-        if (sl_vitals_read(sl_fact_body(f), &vitals) && (vitals.urgent || vitals.state == SL_GONE))
-            return SL_SPREAD_URGENT;
-        break;
-    case SL_RECORD:
-        break;
-    }
-    return sl_rand_span(&g->rand, SL_SPREAD_LOW, SL_SPREAD_HIGH);
 }
 
 static void after_vitals(struct sl_gossip *g, uint32_t index, const struct sl_fact *f)
@@ -555,22 +511,6 @@ static bool merge(struct sl_gossip *g, struct sl_fact *f)
     return true;
 }
 
-/* Sightings that are not passed on to all still reach whom they accuse: who does not hear cannot answer, and would
- * be felled by one accuser in a small flock (simulator, swarm, seed 86). */
-static void tell_accused(struct sl_gossip *g, uint32_t index, const struct sl_fact *f)
-{
-    struct sl_sighting entries[SL_SIGHTING_ENTRIES_MAX];
-    size_t n = 0;
-    if (!sl_sightings_read(sl_fact_body(f), entries, &n))
-        return;
-    for (size_t i = 0; i < n; i++) {
-        uint32_t accused = table_find(g, &entries[i].accused);
-        struct edge *e = accused == NONE ? NULL : edge_of(g, accused);
-        if (e && e->conn != NONE)
-            spread_push(g, index, SL_SIGHTINGS, e->conn);
-    }
-}
-
 bool table_merge(struct sl_gossip *g, struct sl_span bytes, uint32_t from)
 {
     struct sl_fact_header h;
@@ -604,12 +544,11 @@ bool table_merge(struct sl_gossip *g, struct sl_span bytes, uint32_t from)
         }
     }
     index = f->identity;
+    struct news news;
+    spread_look(is_used(g, index) ? fact_of_any(g, member_at(g, index), h.kind) : NULL, f, &news);
     if (!merge(g, f))
         return false;
-    if (h.kind != SL_SIGHTINGS || from == NONE || may_pass_sightings(g, member_at(g, index)))
-        spread_news(g, index, h.kind, spread_delay(g, f), from);
-    else
-        tell_accused(g, index, f);
+    spread_news(g, index, &news, from);
     return true;
 }
 

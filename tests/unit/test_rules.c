@@ -331,12 +331,55 @@ START_TEST(sightings_without_end_are_not_passed_on_without_end)
 }
 END_TEST
 
+/* Peer 2 accuses peer 3 of a version; how often link 4 (peer 1) and peer 3 itself hear of it. */
+static void say_of_3(uint64_t seq, uint64_t seen)
+{
+    uint8_t fact[SL_SIGHTINGS_MAX];
+    struct sl_sighting s = {.accused = peers[3].id, .how = SL_SILENT, .seen = {5, seen}};
+    looked_for = sl_span_of(fact, sighting_make(&peers[2], 5, seq, &s, 1, fact));
+    found = told_accused = 0;
+    give(looked_for.p, looked_for.len);
+    pass(SL_MS(20));
+    looked_for = sl_span_of(NULL, 0);
+}
+
 START_TEST(the_first_beat_after_an_accusation_says_so)
 {
     pass(SL_SEC(4));
     against = 0;
     accuse(1, 3, 2, 2); /* an eighth of six watchers */
     ck_assert_uint_eq(against, 2);
+}
+END_TEST
+
+START_TEST(who_only_takes_back_what_it_said_has_time)
+{
+    pass(SL_SEC(4));
+    say_of_3(3, 2);
+    ck_assert_uint_eq(found, 1);
+    ck_assert_uint_eq(told_accused, 1);
+    uint8_t fact[SL_SIGHTINGS_MAX];
+    size_t len = sighting_make(&peers[2], 5, 4, NULL, 0, fact);
+    looked_for = sl_span_of(fact, len);
+    found = 0;
+    give(fact, len);
+    pass(SL_MS(20));
+    ck_assert_uint_eq(found, 0);
+    pass(SL_MS(100));
+    ck_assert_uint_eq(found, 1);
+}
+END_TEST
+
+START_TEST(over_an_edge_that_fails_sightings_go_to_the_accused_alone)
+{
+    pass(SL_SEC(4));
+    answering = false;
+    accuse(4, 3, 1, 2); /* so that it is looked at, */
+    accuse(4, 4, 3, 2);
+    pass(SL_SEC(2)); /* and does not answer */
+    say_of_3(3, 2);
+    ck_assert_uint_eq(found, 0);
+    ck_assert_uint_eq(told_accused, 1);
 }
 END_TEST
 
@@ -359,6 +402,8 @@ int main(void)
     tcase_add_test(t, a_door_without_room_names_others);
     tcase_add_test(t, sightings_without_end_are_not_passed_on_without_end);
     tcase_add_test(t, the_first_beat_after_an_accusation_says_so);
+    tcase_add_test(t, who_only_takes_back_what_it_said_has_time);
+    tcase_add_test(t, over_an_edge_that_fails_sightings_go_to_the_accused_alone);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
     srunner_set_tap(r, "-");
