@@ -14,9 +14,14 @@ static unsigned base_weight(unsigned i)
     return 50 + i * 37 % 101;
 }
 
+static sl_usec now_of(const struct world *w)
+{
+    return (sl_usec)(wall_ns() / 1000) + w->ahead;
+}
+
 void world_init(struct world *w, unsigned n)
 {
-    *w = (struct world){.now = SL_SEC(1000)};
+    *w = (struct world){.ahead = SL_SEC(1000)};
     w->node = calloc(1, sizeof *w->node);
     must(w->node != NULL, "memory");
     must(sl_store_new(&bench_heap, 1, sl_barrier_of_process(), &w->store) == 0, "a store");
@@ -32,7 +37,7 @@ void world_add(struct world *w, unsigned n)
     for (unsigned i = 0; i < n; i++, w->n++)
         tell(w->store, &(struct told){.number = w->n, .offers = true, .weight = base_weight(w->n)});
     world_publish(w);
-    w->now += SL_SEC(120);
+    w->ahead += SL_SEC(120);
     world_publish(w);
 }
 
@@ -51,8 +56,7 @@ void world_say(struct world *w, unsigned i, enum starling_health health, unsigne
 void world_publish(struct world *w)
 {
     pthread_mutex_lock(&w->node->store_lock);
-    w->now += SL_MS(10);
-    tell_readers(w->store, w->now);
+    tell_readers(w->store, now_of(w));
     pthread_mutex_unlock(&w->node->store_lock);
 }
 

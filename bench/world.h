@@ -12,7 +12,7 @@ struct world {
     starling_node *node; /* enough of one for starling_view_open() and what follows it */
     struct sl_store *store;
     unsigned n;
-    sl_usec now; /* moves on by a little with each publish */
+    sl_usec ahead; /* of the clock, so that nobody is a newcomer */
 };
 
 /* `n` members that each offer "web" with a version, metadata and various weights; all of them older

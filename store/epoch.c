@@ -65,6 +65,8 @@ void sl_epoch_init(struct sl_epoch *e, sl_barrier *barrier)
     }
     atomic_init(&e->phase, 0);
     e->barrier = barrier;
+    e->again_at = SL_NEVER;
+    e->patience = SL_EPOCH_EVERY;
 }
 
 struct sl_reader sl_epoch_enter(struct sl_epoch *e)
@@ -120,6 +122,7 @@ void sl_epoch_retire(struct sl_epoch *e, struct sl_garbage *g)
 {
     g->next = e->fresh;
     e->fresh = g;
+    e->n_fresh++;
 }
 
 /* O3: tick off the counters of a phase that are at zero. */
@@ -135,18 +138,43 @@ static void scan(struct sl_epoch *e, uint32_t phase)
     }
 }
 
-size_t sl_epoch_poll(struct sl_epoch *e, const struct sl_alloc *alloc)
+/* O2. False: not yet, or the barrier failed. */
+static bool begin(struct sl_epoch *e, sl_usec now)
+{
+    if (e->barrier) {
+        if ((now < e->begin_at && e->n_fresh < SL_EPOCH_FRESH_MAX) || !e->barrier())
+            return false;
+        e->begin_at = sl_after(now, SL_EPOCH_EVERY);
+    }
+    e->waiting = e->fresh;
+    e->fresh = NULL;
+    e->n_fresh = 0;
+    e->unseen[0] = e->unseen[1] = UINT64_MAX;
+    e->turned = false;
+    e->patience = SL_EPOCH_EVERY;
+    return true;
+}
+
+/* When to ask again: ever more seldom, since some readers are inside for long, and one that has died
+ * there is for ever. */
+static sl_usec come_back(struct sl_epoch *e, sl_usec now)
+{
+    if (!e->waiting)
+        return !e->fresh           ? SL_NEVER
+               : e->begin_at > now ? e->begin_at
+                                   : sl_after(now, SL_EPOCH_EVERY);
+    sl_usec at = sl_after(now, e->patience);
+    if (e->patience < SL_SEC(1))
+        e->patience *= 2;
+    return at;
+}
+
+size_t sl_epoch_poll(struct sl_epoch *e, const struct sl_alloc *alloc, sl_usec now)
 {
     size_t n_freed = 0;
     while (e->waiting || e->fresh) {
-        if (!e->waiting) { /* O2 */
-            if (e->barrier && !e->barrier())
-                break;
-            e->waiting = e->fresh;
-            e->fresh = NULL;
-            e->unseen[0] = e->unseen[1] = UINT64_MAX;
-            e->turned = false;
-        }
+        if (!e->waiting && !begin(e, now))
+            break;
         uint32_t phase = atomic_load_explicit(&e->phase, memory_order_relaxed); /* ours alone */
         scan(e, phase ^ 1);
         if (e->unseen[phase ^ 1] == 0 && !e->turned) {
@@ -158,6 +186,8 @@ size_t sl_epoch_poll(struct sl_epoch *e, const struct sl_alloc *alloc)
         if (e->unseen[0] != 0 || e->unseen[1] != 0)
             break;
         n_freed += release_all(&e->waiting, alloc); /* O4 */
+        e->patience = SL_EPOCH_EVERY;
     }
+    e->again_at = come_back(e, now);
     return n_freed;
 }

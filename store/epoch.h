@@ -73,7 +73,11 @@ struct sl_epoch {
     _Atomic uint32_t phase; /* 0 or 1: the counters that newcomers use */
     sl_barrier *barrier;    /* NULL: readers order themselves */
     /* the owner's */
-    struct sl_garbage *fresh;   /* retired since the grace period began */
+    struct sl_garbage *fresh; /* retired since the grace period began */
+    uint32_t n_fresh;
+    sl_usec begin_at;           /* no grace period before, unless much waits */
+    sl_usec again_at;           /* when to ask the counters again; SL_NEVER: nothing waits */
+    sl_usec patience;           /* until then; doubles */
     struct sl_garbage *waiting; /* freed at its end; NULL: there is none */
     uint64_t unseen[2];         /* slots whose counter of a phase was not seen at zero in it yet */
     bool turned;                /* the phase was turned in it */
@@ -97,7 +101,11 @@ void sl_epoch_exit(struct sl_reader r);
 
 /* No pointer that readers load leads to *g any more; exchanged with memory_order_seq_cst (O1). */
 void sl_epoch_retire(struct sl_epoch *e, struct sl_garbage *g);
-/* Free what no reader can hold any more, by its `release`; how many that were. */
-size_t sl_epoch_poll(struct sl_epoch *e, const struct sl_alloc *alloc);
+/* Free what no reader can hold any more, by its `release`; how many that were. A barrier interrupts
+ * the processors that readers run on, so with one a grace period begins at most every SL_EPOCH_EVERY,
+ * or when SL_EPOCH_FRESH_MAX objects wait. Call again at e->again_at. */
+#define SL_EPOCH_EVERY SL_MS(10)
+#define SL_EPOCH_FRESH_MAX 256
+size_t sl_epoch_poll(struct sl_epoch *e, const struct sl_alloc *alloc, sl_usec now);
 
 #endif

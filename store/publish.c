@@ -561,7 +561,7 @@ static void commit(struct sl_store *s, struct batch *b)
 
 sl_usec sl_store_deadline(const struct sl_store *s)
 {
-    return s->again_at;
+    return sl_earlier(s->again_at, s->epoch.again_at);
 }
 
 int sl_store_publish(struct sl_store *s, sl_usec now)
@@ -578,7 +578,7 @@ int sl_store_publish(struct sl_store *s, sl_usec now)
         sl_alloc_free(s->alloc, b.relistings, b.cap_relistings * sizeof *b.relistings);
         sl_alloc_free(s->alloc, b.member_edits, b.cap_member_edits * sizeof *b.member_edits);
     }
-    atomic_fetch_add_explicit(&s->rosters_freed, sl_epoch_poll(&s->epoch, s->alloc),
+    atomic_fetch_add_explicit(&s->rosters_freed, sl_epoch_poll(&s->epoch, s->alloc, now),
                               memory_order_relaxed);
     return r;
 }

@@ -102,7 +102,8 @@ void sl_store_stale(struct sl_store *s, bool stale);
  * (node/ takes it with trylock and comes back a millisecond later: the owner never waits for an
  * application). 0, or ENOMEM: then nothing changed for readers, call again. */
 int sl_store_publish(struct sl_store *s, sl_usec now) SL_MUST_USE;
-/* When publishing is due although nothing changed: weights of newcomers rise. SL_NEVER: not. */
+/* When publishing is due although nothing changed: weights of newcomers rise, or readers may have let
+ * go of what waits to be freed. SL_NEVER: not. */
 sl_usec sl_store_deadline(const struct sl_store *s);
 
 /* What publishing changed, for watchers: the difference between two publishes, so that a flip back

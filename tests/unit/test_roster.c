@@ -18,7 +18,7 @@ START_TEST(a_difference_is_loud_unless_it_is_status_or_note)
         m = a_member(1, STARLING_ALIVE);                                                           \
         s = a_service("web", 80);                                                                  \
         __VA_ARGS__;                                                                               \
-        struct sl_offer *b = an_offer(&memory.alloc, &m, &s);                                  \
+        struct sl_offer *b = an_offer(&memory.alloc, &m, &s);                                      \
         ck_assert_msg(sl_offer_compare(a, b) == (difference), "%s", #__VA_ARGS__);                 \
         sl_offer_unref(&memory.alloc, b);                                                          \
     } while (0)
@@ -70,6 +70,13 @@ static void free_thing(const struct sl_alloc *alloc, struct sl_garbage *g)
     ((struct thing *)(void *)g)->freed = true;
 }
 
+static sl_usec now_of_epoch;
+
+static size_t poll_later(struct sl_epoch *e)
+{
+    return sl_epoch_poll(e, NULL, now_of_epoch += SL_EPOCH_EVERY);
+}
+
 #define A_THING                                                                                    \
     {                                                                                              \
         .garbage = {.release = free_thing }                                                        \
@@ -81,7 +88,7 @@ START_TEST(what_nobody_reads_is_freed_at_once)
     struct thing t = A_THING;
     sl_epoch_init(&e, barriers[_i]);
     sl_epoch_retire(&e, &t.garbage);
-    ck_assert_uint_eq(sl_epoch_poll(&e, NULL), 1);
+    ck_assert_uint_eq(poll_later(&e), 1);
     ck_assert(t.freed);
 }
 END_TEST
@@ -94,9 +101,9 @@ START_TEST(what_a_reader_may_hold_stays_until_it_is_out)
     struct sl_reader reader = sl_epoch_enter(&e);
     sl_epoch_retire(&e, &t.garbage);
     for (int i = 0; i < 10; i++)
-        ck_assert_uint_eq(sl_epoch_poll(&e, NULL), 0);
+        ck_assert_uint_eq(poll_later(&e), 0);
     sl_epoch_exit(reader);
-    ck_assert_uint_eq(sl_epoch_poll(&e, NULL), 1);
+    ck_assert_uint_eq(poll_later(&e), 1);
     ck_assert(t.freed);
 }
 END_TEST
@@ -108,10 +115,10 @@ START_TEST(readers_that_come_later_do_not_delay_what_was_retired_before)
     sl_epoch_init(&e, barriers[_i]);
     struct sl_reader early = sl_epoch_enter(&e);
     sl_epoch_retire(&e, &t.garbage);
-    ck_assert_uint_eq(sl_epoch_poll(&e, NULL), 0);
+    ck_assert_uint_eq(poll_later(&e), 0);
     struct sl_reader late = sl_epoch_enter(&e);
     sl_epoch_exit(early);
-    ck_assert_uint_eq(sl_epoch_poll(&e, NULL), 1);
+    ck_assert_uint_eq(poll_later(&e), 1);
     sl_epoch_exit(late);
 }
 END_TEST
@@ -123,15 +130,15 @@ START_TEST(what_is_retired_while_a_batch_waits_asks_every_reader_anew)
     sl_epoch_init(&e, barriers[_i]);
     struct sl_reader early = sl_epoch_enter(&e);
     sl_epoch_retire(&e, &first.garbage);
-    sl_epoch_poll(&e, NULL);
+    poll_later(&e);
     struct sl_reader late = sl_epoch_enter(&e);
     sl_epoch_retire(&e, &second.garbage);
     sl_epoch_exit(early);
-    sl_epoch_poll(&e, NULL);
+    poll_later(&e);
     ck_assert(first.freed);
     ck_assert(!second.freed);
     sl_epoch_exit(late);
-    sl_epoch_poll(&e, NULL);
+    poll_later(&e);
     ck_assert(second.freed);
 }
 END_TEST
@@ -155,17 +162,17 @@ START_TEST(a_reader_that_slept_through_turns_is_seen_by_every_later_batch)
             uint32_t phase = atomic_load(&e.phase); /* the sleeper's */
             for (int i = 0; i < n_turns; i++) {
                 sl_epoch_retire(&e, &before[i].garbage);
-                sl_epoch_poll(&e, NULL);
+                poll_later(&e);
             }
             struct sl_reader sleeper = wake_late(&e, phase); /* and loads what is current: `held` */
             sl_epoch_retire(&e, &held.garbage);
             for (int i = 0; i < n_polls; i++)
-                sl_epoch_poll(&e, NULL);
+                poll_later(&e);
             sl_epoch_retire(&e, &after.garbage);
-            sl_epoch_poll(&e, NULL);
+            poll_later(&e);
             ck_assert_msg(!held.freed, "%d turns, %d polls", n_turns, n_polls);
             sl_epoch_exit(sleeper);
-            sl_epoch_poll(&e, NULL);
+            poll_later(&e);
             ck_assert(held.freed && after.freed);
         }
     }
@@ -181,7 +188,7 @@ START_TEST(readers_that_overlap_without_end_do_not_keep_anything_for_ever)
     for (int i = 0; i < 100; i++) {
         things[i] = (struct thing)A_THING;
         sl_epoch_retire(&e, &things[i].garbage);
-        sl_epoch_poll(&e, NULL);
+        poll_later(&e);
         struct sl_reader next = sl_epoch_enter(&e); /* somebody is always inside */
         sl_epoch_exit(reader);
         reader = next;
@@ -200,11 +207,53 @@ START_TEST(reading_nests)
     struct sl_reader inner = sl_epoch_enter(&e);
     sl_epoch_retire(&e, &t.garbage);
     sl_epoch_exit(inner);
-    sl_epoch_poll(&e, NULL);
+    poll_later(&e);
     ck_assert(!t.freed);
     sl_epoch_exit(outer);
-    sl_epoch_poll(&e, NULL);
+    poll_later(&e);
     ck_assert(t.freed);
+}
+END_TEST
+
+START_TEST(barriers_are_few_however_much_is_retired)
+{
+    enum { N = 1000 };
+    static struct sl_epoch e;
+    static struct thing things[N];
+    size_t n_freed = 0, most = 0;
+    sl_epoch_init(&e, barrier);
+    for (unsigned i = 0; i < N; i++) { /* within one moment */
+        things[i] = (struct thing)A_THING;
+        sl_epoch_retire(&e, &things[i].garbage);
+        n_freed += sl_epoch_poll(&e, NULL, now_of_epoch);
+        most = i + 1 - n_freed > most ? i + 1 - n_freed : most;
+    }
+    ck_assert_uint_le(n_barriers, 1 + N / SL_EPOCH_FRESH_MAX);
+    ck_assert_uint_le(most, SL_EPOCH_FRESH_MAX);
+    ck_assert_int_le(e.again_at, now_of_epoch + SL_EPOCH_EVERY);
+    now_of_epoch = e.again_at;
+    ck_assert_uint_eq(n_freed + sl_epoch_poll(&e, NULL, now_of_epoch), N);
+    ck_assert_int_eq(e.again_at, SL_NEVER);
+}
+END_TEST
+
+/* Asked ever more seldom: it may have died inside. */
+START_TEST(a_reader_that_stays_inside_is_asked_once_a_second_in_the_end)
+{
+    static struct sl_epoch e;
+    struct thing t = A_THING;
+    unsigned n_asked = 0;
+    sl_usec begin = now_of_epoch;
+    sl_epoch_init(&e, barriers[_i]);
+    struct sl_reader reader = sl_epoch_enter(&e);
+    sl_epoch_retire(&e, &t.garbage);
+    for (sl_epoch_poll(&e, NULL, now_of_epoch); e.again_at < begin + SL_SEC(60); n_asked++) {
+        now_of_epoch = e.again_at;
+        ck_assert_uint_eq(sl_epoch_poll(&e, NULL, now_of_epoch), 0);
+    }
+    ck_assert_uint_lt(n_asked, 70);
+    sl_epoch_exit(reader);
+    ck_assert_uint_eq(sl_epoch_poll(&e, NULL, e.again_at), 1);
 }
 END_TEST
 
@@ -216,11 +265,11 @@ START_TEST(nothing_is_freed_while_the_barrier_fails)
     works = false;
     sl_epoch_retire(&e, &t.garbage);
     for (int i = 0; i < 10; i++)
-        ck_assert_uint_eq(sl_epoch_poll(&e, NULL), 0);
+        ck_assert_uint_eq(poll_later(&e), 0);
     works = true;
-    ck_assert_uint_eq(sl_epoch_poll(&e, NULL), 1);
+    ck_assert_uint_eq(poll_later(&e), 1);
     ck_assert(t.freed);
-    ck_assert_uint_eq(sl_epoch_poll(&e, NULL), 0);
+    ck_assert_uint_eq(poll_later(&e), 0);
     ck_assert_uint_eq(n_barriers, 11); /* a batch costs one, nothing to free costs none */
 }
 END_TEST
@@ -257,14 +306,14 @@ static unsigned read_in_threads(struct sl_epoch *e, unsigned n)
     }
     pthread_barrier_wait(&all_in);
     sl_epoch_retire(e, &t.garbage);
-    sl_epoch_poll(e, NULL);
+    poll_later(e);
     ck_assert(!t.freed);
     pthread_barrier_wait(&all_in);
     for (unsigned i = 0; i < n; i++) {
         ck_assert_int_eq(pthread_join(threads[i], NULL), 0);
         used |= UINT64_C(1) << many[i].slot;
     }
-    sl_epoch_poll(e, NULL);
+    poll_later(e);
     ck_assert(t.freed);
     pthread_barrier_destroy(&all_in);
     return (unsigned)__builtin_popcountll(used);
@@ -288,7 +337,7 @@ START_TEST(the_end_frees_what_still_waits)
     sl_epoch_init(&e, barriers[_i]);
     struct sl_reader reader = sl_epoch_enter(&e);
     sl_epoch_retire(&e, &first.garbage);
-    sl_epoch_poll(&e, NULL);
+    poll_later(&e);
     sl_epoch_retire(&e, &second.garbage);
     sl_epoch_exit(reader);
     sl_epoch_fini(&e, NULL);
@@ -314,6 +363,8 @@ int main(void)
     tcase_add_loop_test(t, reading_nests, 0, 2);
     tcase_add_loop_test(t, threads_beyond_the_slots_share_one_and_slots_come_back_as_threads_end, 0,
                         2);
+    tcase_add_test(t, barriers_are_few_however_much_is_retired);
+    tcase_add_loop_test(t, a_reader_that_stays_inside_is_asked_once_a_second_in_the_end, 0, 2);
     tcase_add_test(t, nothing_is_freed_while_the_barrier_fails);
     tcase_add_loop_test(t, the_end_frees_what_still_waits, 0, 2);
     suite_add_tcase(s, t);

@@ -111,7 +111,7 @@ static struct sl_view *open_locked(const char *name, uint64_t strategy)
     struct sl_view_spec spec = a_spec(name, (enum starling_strategy)(strategy % STRATEGIES));
     spec.load_bound = strategy % STRATEGIES == STARLING_RENDEZVOUS ? 125 : 0;
     pthread_mutex_lock(&views_lock);
-    MUST(sl_view_open(store, &spec, now_of_test, NULL, &v) == 0);
+    MUST(sl_view_open(store, &spec, SL_SEC(1000), NULL, &v) == 0);
     pthread_mutex_unlock(&views_lock);
     return v;
 }
@@ -324,6 +324,7 @@ START_TEST(readers_see_whole_and_current_rosters_and_nothing_is_kept)
     for (unsigned i = 0; i <= READERS; i++)
         ck_assert_int_eq(pthread_join(threads[i], NULL), 0);
     expect_no_failure();
+    now_of_test += SL_SEC(1);
     publish(store);
     ck_assert_uint_eq(n_held(), 0);
     sl_store_free(store);
@@ -368,6 +369,7 @@ START_TEST(readers_without_a_pause_do_not_keep_rosters_for_ever)
     sl_store_stats(store, &before);
     do {
         publish(store);
+        now_of_test += SL_MS(10); /* the owner comes back later */
         sl_store_stats(store, &now);
         sched_yield();
     } while (now.rosters_freed + 2 < before.rosters_published);
