@@ -104,7 +104,7 @@ void sl_epoch_retire(struct sl_epoch *e, struct sl_garbage *g);
 /* Free what no reader can hold any more, by its `release`; how many that were. A barrier interrupts
  * the processors that readers run on, so with one a grace period begins at most every SL_EPOCH_EVERY,
  * or when SL_EPOCH_FRESH_MAX objects wait. Call again at e->again_at. */
-#define SL_EPOCH_EVERY SL_MS(10)
+#define SL_EPOCH_EVERY SL_MS(100)
 #define SL_EPOCH_FRESH_MAX 256
 size_t sl_epoch_poll(struct sl_epoch *e, const struct sl_alloc *alloc, sl_usec now);
 

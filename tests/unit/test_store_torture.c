@@ -369,7 +369,7 @@ START_TEST(readers_without_a_pause_do_not_keep_rosters_for_ever)
     sl_store_stats(store, &before);
     do {
         publish(store);
-        now_of_test += SL_MS(10); /* the owner comes back later */
+        now_of_test += SL_MS(100); /* the owner comes back later */
         sl_store_stats(store, &now);
         sched_yield();
     } while (now.rosters_freed + 2 < before.rosters_published);
