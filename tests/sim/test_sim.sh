@@ -62,6 +62,8 @@ world "who cannot reach half of the others says so more and more rarely" --scena
 world "one bad edge fells nobody" --scenario badedge --nodes 20
 world "who left and comes back with its clock set back is alive again" --scenario setback --nodes 20
 world "who missed a goodbye hears of it, though all have forgotten" --scenario missed
+world "two islands of a cold start are one flock" --scenario islands
+world "of connections that cross both ends keep the same" --scenario crossing
 world "new identities on old addresses take their place" --scenario renew --nodes 20
 world "real signatures say what model ones do" --scenario crash --nodes 10 --crypto real
 
