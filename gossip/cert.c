@@ -24,6 +24,20 @@ void sl_node_id(const struct sl_crypto *c, const uint8_t key[SL_KEY_LEN], struct
     c->hash(c->context, ret->b, SL_ID_LEN, NULL, 0, &part, 1);
 }
 
+void sl_issuer_id(const struct sl_crypto *c, const uint8_t key[SL_KEY_LEN], uint8_t out[8])
+{
+    const struct sl_span part = sl_span_of(key, SL_KEY_LEN);
+    c->hash(c->context, out, 8, NULL, 0, &part, 1);
+}
+
+void sl_tenant_id(const struct sl_crypto *c, const uint8_t flock[SL_FLOCK_LEN], const char *name,
+                  uint8_t out[8])
+{
+    const struct sl_span parts[] = {sl_span_of(flock, SL_FLOCK_LEN),
+                                    sl_span_of(name, strlen(name))};
+    c->hash(c->context, out, 8, NULL, 0, parts, SL_COUNT(parts));
+}
+
 /* A pattern is a service name in which '*' stands for any run of characters. */
 static bool pattern_ok(const char *p, size_t len)
 {
@@ -109,6 +123,17 @@ size_t sl_cert_signed_text(struct sl_span unsigned_bytes, uint8_t *out, size_t c
     put(&w, cert_domain, sizeof cert_domain);
     put(&w, unsigned_bytes.p, unsigned_bytes.len);
     return w.failed ? 0 : w.len;
+}
+
+size_t sl_cert_sign(const struct sl_crypto *c, const struct sl_cert *cert, uint8_t *out)
+{
+    uint8_t text[sizeof cert_domain + SL_CERT_MAX];
+    size_t len = sl_cert_encode(cert, out, SL_CERT_MAX - SL_SIG_LEN);
+    size_t text_len = len == 0 ? 0 : sl_cert_signed_text(sl_span_of(out, len), text, sizeof text);
+    if (text_len == 0)
+        return 0;
+    c->sign(c->context, out + len, text, text_len);
+    return len + SL_SIG_LEN;
 }
 
 /* ---- reading ---------------------------------------------------------------------------- */
@@ -200,8 +225,7 @@ static const uint8_t *find_authority(const struct sl_crypto *c, const struct sl_
 {
     for (size_t i = 0; i < bundle->n_authorities; i++) {
         uint8_t of_key[8];
-        const struct sl_span part = sl_span_of(bundle->authority[i], SL_KEY_LEN);
-        c->hash(c->context, of_key, sizeof of_key, NULL, 0, &part, 1);
+        sl_issuer_id(c, bundle->authority[i], of_key);
         if (memcmp(of_key, issuer, sizeof of_key) == 0)
             return bundle->authority[i];
     }

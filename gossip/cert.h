@@ -13,6 +13,7 @@
 #include "base/port.h"
 
 #define SL_AUTHORITIES_MAX 4
+#define SL_DOORS_MAX 2
 #define SL_FLOCK_LEN 16
 #define SL_CERT_TENANTS_MAX 16
 #define SL_CERT_PATTERNS_MAX 16
@@ -23,6 +24,9 @@ struct sl_bundle {
     size_t n_authorities;
     uint8_t flock[SL_FLOCK_LEN];     /* F = BLAKE2b-128("starling/1 flock\0" | flock name) */
     uint8_t door_public[SL_KEY_LEN]; /* CURVE key of the listening side */
+    /* While doors are rotated: of the second one, which others may listen on; else zeros. */
+    uint8_t second_door_public[SL_KEY_LEN];
+    bool two_doors;
 };
 
 struct sl_cert {
@@ -43,12 +47,21 @@ struct sl_cert {
 /* F of a flock name. */
 void sl_flock_id(const struct sl_crypto *c, const char *name, uint8_t out[SL_FLOCK_LEN]);
 void sl_node_id(const struct sl_crypto *c, const uint8_t key[SL_KEY_LEN], struct sl_id *ret);
+/* What certificates call an authority: BLAKE2b-64 of its key. */
+void sl_issuer_id(const struct sl_crypto *c, const uint8_t key[SL_KEY_LEN], uint8_t out[8]);
+/* What certificates call a tenant: BLAKE2b-64(F | name). */
+void sl_tenant_id(const struct sl_crypto *c, const uint8_t flock[SL_FLOCK_LEN], const char *name,
+                  uint8_t out[8]);
 
 /* The bytes an authority signs, into out; the caller appends the signature over
  * "starling/1 cert\0" | bytes. Length, or 0 when it does not fit. */
 size_t sl_cert_encode(const struct sl_cert *cert, uint8_t *out, size_t cap);
 /* "starling/1 cert\0" | bytes into out: what the signature covers. Length, or 0. */
 size_t sl_cert_signed_text(struct sl_span unsigned_bytes, uint8_t *out, size_t cap);
+
+/* Encode and sign with the key behind `c` into out[SL_CERT_MAX]; length, or 0 when it cannot be
+ * encoded. The issuer is the caller's to fill in. */
+size_t sl_cert_sign(const struct sl_crypto *c, const struct sl_cert *cert, uint8_t *out);
 
 /* Decode; form alone is checked. */
 bool sl_cert_decode(const struct sl_crypto *c, struct sl_span bytes, struct sl_cert *ret)

@@ -11,6 +11,7 @@
 #include <sodium.h>
 #include <starling.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/bytes.h"
 #include "base/error.h"
@@ -58,7 +59,7 @@ int sl_secret_read(const char *path, const char magic[16], uint8_t *secret, size
     return r;
 }
 
-int sl_secret_make(const char *path, const char magic[16], const uint8_t *secret, size_t len)
+int sl_secret_create(const char *path, const char magic[16], const uint8_t *secret, size_t len)
 {
     uint8_t file[SL_SECRET_FILE_MAX];
     const size_t body = MAGIC_LEN + len;
@@ -69,12 +70,18 @@ int sl_secret_make(const char *path, const char magic[16], const uint8_t *secret
     int reason = errno;
     sodium_memzero(file, sizeof file);
     errno = reason;
+    return r;
+}
+
+int sl_secret_make(const char *path, const char magic[16], const uint8_t *secret, size_t len)
+{
+    int r = sl_secret_create(path, magic, secret, len);
     return r == STARLING_EEXIST ? 0 : r;
 }
 
 /* ---- the authority ---------------------------------------------------------------------- */
 
-static int read_authority(const char *path, struct sl_authority *ret)
+int sl_authority_read(const char *path, struct sl_authority *ret)
 {
     uint8_t secret[64]; /* seed, door */
     int r = sl_secret_read(path, authority_magic, secret, sizeof secret);
@@ -86,29 +93,64 @@ static int read_authority(const char *path, struct sl_authority *ret)
     return r;
 }
 
+int sl_authority_create(const char *path, const uint8_t seed[32], const uint8_t door[32])
+{
+    uint8_t secret[64];
+    memcpy(secret, seed, 32);
+    memcpy(secret + 32, door, 32);
+    int r = sl_secret_create(path, authority_magic, secret, sizeof secret);
+    int reason = errno;
+    sodium_memzero(secret, sizeof secret);
+    errno = reason;
+    return r;
+}
+
+int sl_authority_bundle_path(const char *path, char out[PATH_MAX])
+{
+    int n = snprintf(out, PATH_MAX, "%s.bundle", path);
+    if (n < 0 || n >= PATH_MAX)
+        return sl_fail(STARLING_EIO, "the path %.64s... is too long", path);
+    return 0;
+}
+
+/* A bundle without its authority is no first use: a new one would be a flock of its own. */
+static int check_not_lost(const char *path)
+{
+    char bundle[PATH_MAX];
+    int r = sl_authority_bundle_path(path, bundle);
+    if (r == 0 && access(bundle, F_OK) == 0)
+        r = sl_fail(STARLING_EAUTH,
+                    "%s is gone, and %s says that there was one: put it back from a backup, or "
+                    "remove that as well to begin anew",
+                    path, bundle);
+    return r;
+}
+
 /* Read the authority in `dir`, making it where there is none. */
 static int obtain(const char *dir, const char *name, char path[PATH_MAX], struct sl_authority *ret)
 {
     int r = join(path, dir, name);
     if (r < 0)
         return r;
-    r = read_authority(path, ret);
+    r = sl_authority_read(path, ret);
     if (r != STARLING_ENOENT)
         return r;
 
-    r = sl_dir_make(dir);
+    r = check_not_lost(path);
+    if (r == 0)
+        r = sl_dir_make(dir);
     if (r < 0)
         return r;
     uint8_t secret[64];
     sl_entropy(secret, sizeof secret);
-    r = sl_secret_make(path, authority_magic, secret, sizeof secret);
+    r = sl_authority_create(path, secret, secret + 32);
     int reason = errno;
     sodium_memzero(secret, sizeof secret);
     errno = reason;
-    if (r < 0)
+    if (r < 0 && r != STARLING_EEXIST)
         return r;
     /* Whatever link(2) said: what is there now is what everybody uses. */
-    r = read_authority(path, ret);
+    r = sl_authority_read(path, ret);
     return r == STARLING_ENOENT ? sl_fail(STARLING_EIO, "%s was removed while it was made", path)
                                 : r;
 }
@@ -158,7 +200,8 @@ static int check_fingerprint(const char *runtime_dir, const char *authority_path
         path, line + hex_len + 1, authority_path);
 }
 
-int sl_authority_load(const char *config_dir, const char *runtime_dir, struct sl_authority *ret)
+int sl_authority_load(const char *config_dir, const char *runtime_dir, struct sl_authority *ret,
+                      char ret_path[PATH_MAX])
 {
     struct sl_authority authority;
     char path[PATH_MAX];
@@ -173,8 +216,10 @@ int sl_authority_load(const char *config_dir, const char *runtime_dir, struct sl
     if (r < 0)
         return r;
     r = check_fingerprint(runtime_dir, path, &authority);
-    if (r == 0)
+    if (r == 0) {
         *ret = authority;
+        memcpy(ret_path, path, sizeof path);
+    }
     sl_authority_fini(&authority);
     return r;
 }

@@ -84,15 +84,16 @@ static long resident_kb(void)
 json_t *sl_json_info(const starling_node *node, sl_usec now)
 {
     struct sl_gossip_info g;
-    char root[17];
+    char root[17], expires[SL_TIME_TEXT];
     uint8_t root_bytes[8];
     sl_gossip_info(node->gossip, &g);
     sl_put64(root_bytes, g.root);
     sl_hex(root, root_bytes, sizeof root_bytes);
+    sl_time_text(node->identity.not_after, expires);
     return sl_json_object(
         "id", json_string(node->id_hex), "name", json_string(node->identity.name), "address",
         json_string(node->address), "flock", json_string(node->settings.flock), "zone",
-        json_string(node->settings.zone), "version", json_string(starling_version()), "pid",
+        json_string(node->settings.zone), "expires", json_string(expires), "version", json_string(starling_version()), "pid",
         json_integer(getpid()), "uptime_ms", json_integer((now - node->started) / 1000), "epoch",
         json_integer((json_int_t)g.version.epoch), "root", json_string(root), "members",
         json_integer((json_int_t)g.n_members), "alive", json_integer((json_int_t)g.n_alive),

@@ -8,30 +8,53 @@
 #include <sodium.h>
 #include <starling.h>
 #include <stdio.h>
+#include <time.h>
 
 #include "base/bytes.h"
 #include "base/error.h"
-#include "node/authority.h"
-#include "node/credentials.h"
+#include "node/ca.h"
 #include "node/files.h"
 
 static const char door_domain[] = "starling/1 door"; /* hashed with its NUL */
 static const char key_magic[16] = "starling/1 node";
 
-/* The CURVE pair of the listening side. From the door, not from the authority's key, which is
+/* The CURVE pair of a listening side. From the door, not from the authority's key, which is
  * public knowledge among those it must keep out and would change the door whenever it is
  * rotated. */
-static int derive_door(const uint8_t door[32], struct sl_identity *identity)
+static int derive_door(const uint8_t door[32], const uint8_t flock[SL_FLOCK_LEN],
+                       uint8_t ret_secret[32], uint8_t ret_public[32])
 {
     crypto_generichash_state state;
-    crypto_generichash_init(&state, door, 32, sizeof identity->door_secret);
+    crypto_generichash_init(&state, door, 32, 32);
     crypto_generichash_update(&state, (const uint8_t *)door_domain, sizeof door_domain);
-    crypto_generichash_update(&state, identity->bundle.flock, SL_FLOCK_LEN);
-    crypto_generichash_final(&state, identity->door_secret, sizeof identity->door_secret);
+    crypto_generichash_update(&state, flock, SL_FLOCK_LEN);
+    crypto_generichash_final(&state, ret_secret, 32);
     sodium_memzero(&state, sizeof state);
-    if (crypto_scalarmult_base(identity->bundle.door_public, identity->door_secret) != 0)
+    if (crypto_scalarmult_base(ret_public, ret_secret) != 0)
         return sl_fail(STARLING_EIO, "libsodium could not derive the door's key");
     return 0;
+}
+
+/* Whom to trust and where to knock. We listen on the first door; of the second, which others may
+ * listen on while doors are rotated, the public half is enough. */
+static int take_bundle(const struct sl_credentials *from, struct sl_identity *identity)
+{
+    struct sl_bundle *bundle = &identity->bundle;
+    memcpy(bundle->authority, from->authority, sizeof bundle->authority);
+    bundle->n_authorities = from->n_authorities;
+    int r = derive_door(from->door[0], bundle->flock, identity->door_secret, bundle->door_public);
+    bundle->two_doors = from->n_doors > 1;
+    if (r == 0 && bundle->two_doors) {
+        uint8_t secret[32];
+        r = derive_door(from->door[1], bundle->flock, secret, bundle->second_door_public);
+        sodium_memzero(secret, sizeof secret);
+    }
+    return r;
+}
+
+int sl_node_key_read(const char *path, uint8_t seed[32])
+{
+    return sl_secret_read(path, key_magic, seed, 32);
 }
 
 /* The node's own key: from the state directory (made there on first use), or new and for this
@@ -47,14 +70,14 @@ static int own_key(const char *state_dir, struct sl_identity *identity)
         int n = snprintf(path, sizeof path, "%s/node.key", state_dir);
         if (n < 0 || (size_t)n >= sizeof path)
             return sl_fail(STARLING_EIO, "the path %.64s... is too long", state_dir);
-        r = sl_secret_read(path, key_magic, seed, sizeof seed);
+        r = sl_node_key_read(path, seed);
         if (r == STARLING_ENOENT) {
             sl_entropy(seed, sizeof seed);
             r = sl_dir_make(state_dir);
             if (r == 0)
                 r = sl_secret_make(path, key_magic, seed, sizeof seed);
             if (r == 0) /* another may have been faster: what is there counts */
-                r = sl_secret_read(path, key_magic, seed, sizeof seed);
+                r = sl_node_key_read(path, seed);
             if (r == STARLING_ENOENT)
                 r = sl_fail(STARLING_EIO, "%s was removed while it was made", path);
         }
@@ -71,50 +94,47 @@ static int own_key(const char *state_dir, struct sl_identity *identity)
  * well. From a day before now for ten years: nodes of one user on hosts whose clocks differ, or on
  * one whose clock is set right after the start, must not turn each other away, and a certificate
  * that lives no longer than the process protects nobody by ending early. */
-static int issue(const struct sl_authority *authority, const struct sl_identity_options *options,
+static int issue(const struct sl_ca *ca, const struct sl_identity_options *options,
                  struct sl_identity *identity)
 {
     const int64_t day_s = 86400;
     struct sl_cert cert;
+    struct sl_signer signer = ca->signer;
+    const struct sl_crypto crypto = sl_crypto_port(&signer);
     memset(&cert, 0, sizeof cert);
-    crypto_generichash_state state;
-    crypto_generichash_init(&state, NULL, 0, sizeof cert.issuer);
-    crypto_generichash_update(&state, authority->signer.public_key, SL_KEY_LEN);
-    crypto_generichash_final(&state, cert.issuer, sizeof cert.issuer);
+    sl_issuer_id(&crypto, signer.public_key, cert.issuer);
     sl_entropy(cert.serial, sizeof cert.serial);
     memcpy(cert.flock, identity->bundle.flock, sizeof cert.flock);
     memcpy(cert.key, identity->signer.public_key, sizeof cert.key);
     cert.not_before = options->wall_s > day_s ? options->wall_s - day_s : 0;
     cert.not_after = cert.not_before + 3653 * day_s;
     sl_copy_text(cert.name, sizeof cert.name, options->name, strlen(options->name));
-
-    uint8_t text[SL_CERT_MAX + 64];
-    size_t len = sl_cert_encode(&cert, identity->cert, sizeof identity->cert - SL_SIG_LEN);
-    size_t text_len = 0;
-    if (len > 0)
-        text_len = sl_cert_signed_text(sl_span_of(identity->cert, len), text, sizeof text);
-    if (text_len == 0)
+    identity->cert_len = sl_cert_sign(&crypto, &cert, identity->cert);
+    sl_signer_fini(&signer);
+    if (identity->cert_len == 0)
         return sl_fail(STARLING_EINVAL, "no certificate can be made for the name '%.64s'",
                        options->name);
-    crypto_sign_detached(identity->cert + len, NULL, text, text_len, authority->signer.secret);
-    identity->cert_len = len + SL_SIG_LEN;
     return 0;
 }
 
 static int from_authority(const struct sl_identity_options *options, struct sl_identity *identity)
 {
     struct sl_authority authority;
-    int r = sl_authority_load(options->config_dir, options->runtime_dir, &authority);
+    struct sl_ca ca;
+    char path[PATH_MAX];
+    int r = sl_authority_load(options->config_dir, options->runtime_dir, &authority, path);
     if (r < 0)
         return r;
-    memcpy(identity->bundle.authority[0], authority.signer.public_key, SL_KEY_LEN);
-    identity->bundle.n_authorities = 1;
-    r = derive_door(authority.door, identity);
+    sl_authority_fini(&authority);
+    r = sl_ca_open(path, &ca); /* with what rotation has made of it */
+    if (r < 0)
+        return r == STARLING_ENOENT ? STARLING_EIO : r;
+    r = take_bundle(&ca.bundle, identity);
     if (r == 0)
         r = own_key(options->state_dir, identity);
     if (r == 0)
-        r = issue(&authority, options, identity);
-    sl_authority_fini(&authority);
+        r = issue(&ca, options, identity);
+    sl_ca_fini(&ca);
     return r;
 }
 
@@ -124,15 +144,28 @@ static int from_credentials(const struct sl_identity_options *options, struct sl
     int r = sl_credentials_read(options->credentials, &given);
     if (r < 0)
         return r;
-    memcpy(identity->bundle.authority, given.authority, sizeof given.authority);
-    identity->bundle.n_authorities = given.n_authorities;
     memcpy(identity->cert, given.cert, given.cert_len);
     identity->cert_len = given.cert_len;
+    sl_copy_text(identity->said_flock, sizeof identity->said_flock, given.flock,
+                 strlen(given.flock));
     sl_signer_from_seed(&identity->signer, given.seed);
     identity->lasting = true;
-    r = derive_door(given.door, identity);
+    r = take_bundle(&given, identity);
     sl_credentials_fini(&given);
     return r;
+}
+
+/* "is valid from 2026-01-31T12:00:00Z on" and the like. */
+static int refuse_time(const char *file, const struct sl_cert *cert, int64_t wall_s)
+{
+    char when[SL_TIME_TEXT];
+    bool early = wall_s < cert->not_before;
+    sl_time_text(early ? cert->not_before : cert->not_after, when);
+    return sl_fail(STARLING_EAUTH,
+                   "%s: by this host's clock the certificate of '%s' %s%s; have a new one issued, "
+                   "or set the clock",
+                   file, cert->name, early ? "is not valid yet, but from " : "has expired, on ",
+                   when);
 }
 
 /* What any peer would refuse at the hello is a sentence here. */
@@ -145,8 +178,10 @@ static int check(const struct sl_identity_options *options, struct sl_identity *
     if (!sl_cert_decode(&crypto, bytes, &cert))
         return sl_fail(STARLING_EAUTH, "%s: the certificate is damaged", file);
     if (memcmp(cert.flock, identity->bundle.flock, SL_FLOCK_LEN) != 0)
-        return sl_fail(STARLING_EAUTH, "%s: the certificate of '%s' is for another flock than '%s'",
-                       file, cert.name, options->flock);
+        return sl_fail(STARLING_EAUTH,
+                       "%s: the certificate of '%s' is for another flock than '%s'%s%s", file,
+                       cert.name, options->flock, identity->said_flock[0] != '\0' ? ": " : "",
+                       identity->said_flock);
     if (!sl_cert_check(&crypto, &identity->bundle, bytes, &cert))
         return sl_fail(STARLING_EAUTH,
                        "%s: the certificate of '%s' is not signed by an authority of the same file",
@@ -155,12 +190,9 @@ static int check(const struct sl_identity_options *options, struct sl_identity *
         return sl_fail(STARLING_EAUTH, "%s: the key is not the one in the certificate of '%s'",
                        file, cert.name);
     if (!sl_cert_valid_at(&cert, options->wall_s))
-        return sl_fail(
-            STARLING_EAUTH,
-            "%s: by this host's clock the certificate of '%s' %s; have a new one issued, or "
-            "set the clock",
-            file, cert.name,
-            options->wall_s < cert.not_before ? "is not valid yet" : "has expired");
+        return refuse_time(file, &cert, options->wall_s);
+    identity->not_before = cert.not_before;
+    identity->not_after = cert.not_after;
     memcpy(identity->name, cert.name, sizeof identity->name);
     identity->id = cert.id;
     return 0;
@@ -186,6 +218,25 @@ int sl_identity_load(const struct sl_identity_options *options, struct sl_identi
     }
     sl_identity_fini(&identity);
     return r;
+}
+
+enum sl_life sl_identity_life(const struct sl_identity *identity, int64_t wall_s)
+{
+    /* Two thirds without a product that could overflow. */
+    int64_t life = identity->not_after - identity->not_before;
+    if (wall_s > identity->not_after)
+        return SL_LIFE_OVER;
+    return wall_s >= identity->not_after - life / 3 ? SL_LIFE_ENDING : SL_LIFE_GOOD;
+}
+
+void sl_time_text(int64_t wall_s, char out[SL_TIME_TEXT])
+{
+    time_t seconds = (time_t)wall_s;
+    struct tm tm;
+    /* Years of more than four digits are of certificates that never end. */
+    if (wall_s > INT64_C(253402300799) || gmtime_r(&seconds, &tm) == NULL ||
+        strftime(out, SL_TIME_TEXT, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+        (void)snprintf(out, SL_TIME_TEXT, "never");
 }
 
 void sl_identity_fini(struct sl_identity *identity)

@@ -15,6 +15,8 @@ struct sl_identity {
     uint8_t cert[SL_CERT_MAX]; /* encoded */
     size_t cert_len;
     char name[SL_NAME_LEN_MAX + 1]; /* as the certificate says */
+    char said_flock[SL_NAME_LEN_MAX + 1]; /* as credentials say, for an error's text; "" = nothing */
+    int64_t not_before, not_after;
     bool lasting;                   /* the key came from, or went to, the state directory */
     uint8_t
         door_secret[32]; /* CURVE secret of the listening side; its public half is in the bundle */
@@ -37,6 +39,20 @@ struct sl_identity_options {
  * ENOMEM; error text says which file and what to do. Nothing damaged is ever replaced. */
 int sl_identity_load(const struct sl_identity_options *options, struct sl_identity *ret)
     SL_MUST_USE;
+/* The seed of a node's own key, STATE/node.key. 0, STARLING_ENOENT, EAUTH, EIO. */
+int sl_node_key_read(const char *path, uint8_t seed[32]) SL_MUST_USE;
+
+/* Where the certificate is in its life. */
+enum sl_life {
+    SL_LIFE_GOOD,
+    SL_LIFE_ENDING, /* two thirds are over: time to renew it */
+    SL_LIFE_OVER
+};
+enum sl_life sl_identity_life(const struct sl_identity *identity, int64_t wall_s);
+
+#define SL_TIME_TEXT 24
+/* UTC, "2026-01-31T12:00:00Z"; "never" for what is beyond the year 9999. */
+void sl_time_text(int64_t wall_s, char out[SL_TIME_TEXT]);
 /* Wipes secrets. */
 void sl_identity_fini(struct sl_identity *identity);
 #endif

@@ -88,6 +88,8 @@ struct starling_node {
     sl_usec started;
     int64_t wall_offset_us; /* as last told to gossip */
     sl_usec wall_at;        /* when to look again, if awake */
+    enum sl_life life;      /* as last told in the log */
+    sl_usec life_at;        /* when to tell it again */
     sl_usec say_at;         /* commands want another turn then */
     sl_usec publish_at;     /* the store waits to be published; SL_NEVER = it does not */
     sl_usec deliver_at;     /* no batch of changes to the application before this */

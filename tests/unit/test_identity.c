@@ -583,8 +583,8 @@ START_TEST(what_is_wrong_with_credentials_is_said_with_file_and_line)
     expect_refusal(with_file(text), "n7.credentials, line 4: key has something other");
     snprintf(text, sizeof text, "[node]\nkey = %s\n", p.key);
     expect_refusal(with_file(text), "line 2: a [section]");
-    snprintf(text, sizeof text, "door = %s\ndoor = %s\n", p.door, p.door);
-    expect_refusal(with_file(text), "line 2: door is too long");
+    snprintf(text, sizeof text, "door = %s\ndoor = %s\ndoor = %s\n", p.door, p.door, p.door);
+    expect_refusal(with_file(text), "line 3: door is too long");
     snprintf(text, sizeof text, "authority = %s\ndoor = %s\nkey = %s\n", p.authority, p.door,
              p.key);
     expect_refusal(with_file(text), "no line 'certificate");
