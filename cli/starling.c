@@ -10,6 +10,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "cli/ca.h"
 #include "cli/client.h"
 #include "cli/common.h"
 #include "cli/print.h"
@@ -27,6 +28,7 @@ static const char usage[] =
     "  drain                no new requests for any service of one node\n"
     "  leave                one node says goodbye and stops\n"
     "  run ... -- COMMAND   offer a program as a service (see starling run --help)\n"
+    "  ca ...               certificates for the nodes of a flock (see starling ca --help)\n"
     "  version              of this program\n\n"
     "  --json               JSON instead of tables: one document, or one a line for watch\n"
     "  --node NAME          ask this node of this host; needed by weight, drain and leave when\n"
@@ -533,6 +535,8 @@ static int dispatch(struct asked *a, int argc, char **argv)
     }
     if (strcmp(argv[0], "run") == 0)
         return misused("options of run come behind it");
+    if (strcmp(argv[0], "ca") == 0)
+        return misused("options of ca come behind it");
     return misused("'%s' is not a command", argv[0]);
 }
 
@@ -554,6 +558,8 @@ int main(int argc, char **argv)
     int c;
     if (argc > 1 && strcmp(argv[1], "run") == 0)
         return run_main(argc - 1, argv + 1);
+    if (argc > 1 && strcmp(argv[1], "ca") == 0)
+        return ca_main(argc - 1, argv + 1);
     opterr = 0;
     while ((c = getopt_long(argc, argv, ":h", longs, NULL)) != -1) {
         switch (c) {

@@ -10,9 +10,12 @@ check()
     allowed=$(printf '%s|' "$@")
     bad=$(cd "$top_srcdir" && files_in "$dir" '*.[ch]' |
         xargs -r grep -nE '^[[:space:]]*#[[:space:]]*include[[:space:]]*"' |
-        grep -vE "\"(${allowed%|})/[^\"]*\"")
+        grep -vE "\"(${allowed%|})/[^\"]*\"" | grep -vE "$but")
     report "$dir includes only $*" "$bad"
 }
+
+# Exceptions by name. `starling ca` makes files whose formats are no part of the API (docs/DESIGN.md).
+but='^cli/ca(_show)?\.c:[0-9]+:#include "node/ca\.h"$'
 
 # Angle brackets are for the system and <starling.h>: they would slip past the check above.
 check_angles()
