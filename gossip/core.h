@@ -275,6 +275,8 @@ struct sl_gossip {
     struct seed *seeds;
     size_t n_seeds, cap_seeds;
     sl_usec next_meeting, next_review;
+    sl_usec warn_refusals_at;   /* the next warning about a refused hello: not before */
+    uint64_t n_refusals_unsaid; /* since the last */
     bool meeting_drawn;
 
     struct accused *cases;

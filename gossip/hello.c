@@ -20,29 +20,31 @@ static void add(struct text *t, const void *p, size_t len)
     t->len += len;
 }
 
-/* What both signatures have in front. */
-static void text_open(struct text *t, const struct sl_hello *h, const char *domain, size_t domain_len,
-                      const uint8_t c_d[SL_KEY_LEN])
+/* What both signatures have in front. We sign for our own door. While doors are rotated a peer may have
+ * the two in the other order, so what it signed may be for either. */
+static void text_open(struct text *t, const struct sl_hello *h, bool second_door, const char *domain,
+                      size_t domain_len, const uint8_t c_d[SL_KEY_LEN])
 {
     t->len = 0;
     add(t, domain, domain_len);
     add(t, h->bundle->flock, SL_FLOCK_LEN);
-    add(t, h->bundle->door_public, SL_KEY_LEN);
+    add(t, second_door ? h->bundle->second_door_public : h->bundle->door_public, SL_KEY_LEN);
     add(t, c_d, SL_KEY_LEN);
 }
 
-static void text_m1(struct text *t, const struct sl_hello *h, const uint8_t c_d[SL_KEY_LEN], struct sl_span body)
+static void text_m1(struct text *t, const struct sl_hello *h, bool second_door, const uint8_t c_d[SL_KEY_LEN],
+                    struct sl_span body)
 {
-    text_open(t, h, DIAL_DOMAIN, sizeof DIAL_DOMAIN, c_d);
+    text_open(t, h, second_door, DIAL_DOMAIN, sizeof DIAL_DOMAIN, c_d);
     add(t, body.p, body.len);
 }
 
-static void text_m2(struct text *t, const struct sl_hello *h, const uint8_t c_d[SL_KEY_LEN], struct sl_span m1,
-                    struct sl_span body)
+static void text_m2(struct text *t, const struct sl_hello *h, bool second_door, const uint8_t c_d[SL_KEY_LEN],
+                    struct sl_span m1, struct sl_span body)
 {
     uint8_t hash[32];
     h->crypto->hash(h->crypto->context, hash, sizeof hash, NULL, 0, &m1, 1);
-    text_open(t, h, ACCEPT_DOMAIN, sizeof ACCEPT_DOMAIN, c_d);
+    text_open(t, h, second_door, ACCEPT_DOMAIN, sizeof ACCEPT_DOMAIN, c_d);
     add(t, hash, sizeof hash);
     add(t, body.p, body.len);
 }
@@ -86,7 +88,7 @@ size_t sl_hello_dial(const struct sl_hello *h, const uint8_t c_d[SL_KEY_LEN],
     memcpy(out + 3, nonce, SL_NONCE_LEN);
     memcpy(out + 19, want ? want->b : ANYBODY.b, SL_ID_LEN);
     size_t len = put_tail(h, out, 35);
-    text_m1(&t, h, c_d, sl_span_of(out, len));
+    text_m1(&t, h, false, c_d, sl_span_of(out, len));
     h->crypto->sign(h->crypto->context, out + len, t.p, t.len);
     return len + SL_SIG_LEN;
 }
@@ -111,15 +113,20 @@ enum sl_reason sl_hello_accept(const struct sl_hello *h, const uint8_t c_d[SL_KE
     enum sl_reason reason = check_cert(h, cert, &peer);
     if (reason)
         return reason;
-    text_m1(&t, h, c_d, body);
-    if (!h->crypto->verify(h->crypto->context, peer.key, t.p, t.len, body.p + body.len))
+    text_m1(&t, h, false, c_d, body);
+    bool good = h->crypto->verify(h->crypto->context, peer.key, t.p, t.len, body.p + body.len);
+    if (!good && h->bundle->two_doors) {
+        text_m1(&t, h, true, c_d, body);
+        good = h->crypto->verify(h->crypto->context, peer.key, t.p, t.len, body.p + body.len);
+    }
+    if (!good)
         return SL_REASON_SIG;
 
     out[0] = SL_M2;
     out[1] = SL_PROTOCOL_VERSION;
     memcpy(out + 2, nonce, SL_NONCE_LEN);
     size_t len = put_tail(h, out, 18);
-    text_m2(&t, h, c_d, m1, sl_span_of(out, len));
+    text_m2(&t, h, false, c_d, m1, sl_span_of(out, len));
     h->crypto->sign(h->crypto->context, out + len, t.p, t.len);
     *ret_len = len + SL_SIG_LEN;
     *ret_peer = peer;
@@ -143,11 +150,33 @@ enum sl_reason sl_hello_finish(const struct sl_hello *h, const uint8_t c_d[SL_KE
         return reason;
     if (want && !sl_id_eq(want, &peer.id))
         return SL_REASON_WANT;
-    text_m2(&t, h, c_d, m1, body);
-    if (!h->crypto->verify(h->crypto->context, peer.key, t.p, t.len, body.p + body.len))
+    text_m2(&t, h, false, c_d, m1, body);
+    bool good = h->crypto->verify(h->crypto->context, peer.key, t.p, t.len, body.p + body.len);
+    if (!good && h->bundle->two_doors) {
+        text_m2(&t, h, true, c_d, m1, body);
+        good = h->crypto->verify(h->crypto->context, peer.key, t.p, t.len, body.p + body.len);
+    }
+    if (!good)
         return SL_REASON_SIG;
     *ret_peer = peer;
     return SL_OK;
+}
+
+const char *sl_hello_cert_fault(const struct sl_hello *h, struct sl_span m, struct sl_cert *ret_peer)
+{
+    struct sl_span bytes, body;
+    memset(ret_peer, 0, sizeof *ret_peer);
+    if (m.len < 1 || !find_tail(m, m.p[0] == SL_M1 ? 35 : 18, &bytes, &body) ||
+        !sl_cert_decode(h->crypto, bytes, ret_peer))
+        return "its certificate cannot be read";
+    if (memcmp(ret_peer->flock, h->bundle->flock, SL_FLOCK_LEN) != 0)
+        return "its certificate is for another flock";
+    if (!sl_cert_check(h->crypto, h->bundle, bytes, ret_peer))
+        return "its certificate is not signed by an authority that this node trusts";
+    if (!sl_cert_valid_at(ret_peer, h->wall_s))
+        return h->wall_s < ret_peer->not_before ? "its certificate is not valid yet"
+                                                : "its certificate has expired";
+    return "its certificate is in order";
 }
 
 const char *sl_reason_text(enum sl_reason reason)

@@ -7,6 +7,8 @@
  *                                    | m2 without sig
  *   m3 either way           3 | reason, then cut
  *
+ * While doors are rotated, "door public" is the signer's first door, and one that knows two tries both.
+ *
  * C_d is the CURVE key of the dialler. The acceptor takes it from the transport, the dialler from its own
  * memory, never from the message: so a member in the middle can neither relay nor reflect either of them. */
 #ifndef SL_GOSSIP_HELLO_H
@@ -51,6 +53,9 @@ enum sl_reason sl_hello_accept(const struct sl_hello *h, const uint8_t c_d[SL_KE
 /* Check m2 against the m1 that was sent. */
 enum sl_reason sl_hello_finish(const struct sl_hello *h, const uint8_t c_d[SL_KEY_LEN], struct sl_span m1,
                                const struct sl_id *want, struct sl_span m2, struct sl_cert *ret_peer);
+/* What is wrong with the certificate in m1 or m2, for the log: more than a stranger is told. *ret_peer is as
+ * far as it could be read (name "" = not at all) and proves nothing. */
+const char *sl_hello_cert_fault(const struct sl_hello *h, struct sl_span m, struct sl_cert *ret_peer);
 const char *sl_reason_text(enum sl_reason reason);
 
 #endif

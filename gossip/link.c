@@ -26,6 +26,7 @@ void link_init(struct sl_gossip *g)
     g->guest_tokens = SL_EDGES_BURST;
     g->dial_tokens_at = g->admit_tokens_at = g->guest_tokens_at = g->now;
     g->next_review = SL_NEVER;
+    g->warn_refusals_at = g->now;
 }
 
 struct conn *conn_find(struct sl_gossip *g, sl_link link)
@@ -235,13 +236,48 @@ static void proven(struct sl_gossip *g, struct conn *c, const struct sl_cert *pe
         retire(g, c, SL_GUEST_LINGER); /* unless its record comes and gives it a place */
 }
 
+/* Warnings about refusals come now and then, however many knock. */
+static bool may_warn(struct sl_gossip *g)
+{
+    if (g->now < g->warn_refusals_at) {
+        g->n_refusals_unsaid++;
+        return false;
+    }
+    g->warn_refusals_at = g->now + SL_REFUSALS_EVERY;
+    return true;
+}
+
+/* Somebody with the flock's door and the wrong certificate is a mistake of an operator, and he reads this
+ * log: what is wrong with it. */
+static void say_refused(struct sl_gossip *g, const struct sl_hello *h, struct sl_span m, enum sl_reason reason)
+{
+    struct sl_cert peer;
+    if (reason != SL_REASON_CERT || !may_warn(g)) {
+        sl_log(g->ports.log, SL_DEBUG, "hello of a peer refused: %s", sl_reason_text(reason));
+        return;
+    }
+    const char *fault = sl_hello_cert_fault(h, m, &peer);
+    sl_log(g->ports.log, SL_WARNING, "refused a node that calls itself \"%s\": %s (%llu more refused since the last warning)",
+           peer.name, fault, (unsigned long long)g->n_refusals_unsaid);
+    g->n_refusals_unsaid = 0;
+}
+
+/* Both clocks may be wrong, and either end may be the one with the wrong file: the refused one says so too. */
+static void say_turned_away(struct sl_gossip *g, const struct sl_addr *addr, enum sl_reason why)
+{
+    char text[SL_ADDR_TEXT];
+    bool warn = why == SL_REASON_CERT && may_warn(g);
+    sl_addr_format(text, addr);
+    sl_log(g->ports.log, warn ? SL_WARNING : SL_DEBUG, "the node at %s refused our hello: %s", text,
+           sl_reason_text(why));
+}
+
 static void hello_refused(struct sl_gossip *g, struct conn *c, enum sl_reason reason)
 {
     if (reason == SL_REASON_VERSION)
         g->stats.refused_version++;
     else
         g->stats.refused_hello++;
-    sl_log(g->ports.log, SL_DEBUG, "hello of a peer refused: %s", sl_reason_text(reason));
     conn_cut(g, c, reason);
 }
 
@@ -291,6 +327,7 @@ static void hello_accept(struct sl_gossip *g, struct conn *c, struct sl_span m)
     draw_nonce(g, nonce);
     enum sl_reason reason = sl_hello_accept(&h, c->c_d, m, nonce, &peer, m2, &len);
     if (reason) {
+        say_refused(g, &h, m, reason);
         hello_refused(g, c, reason);
         return;
     }
@@ -326,7 +363,7 @@ static void hello_finish(struct sl_gossip *g, struct conn *c, struct sl_span m)
         if (why == SL_REASON_BUSY)
             join_referred(g, sl_span_of(m.p + 2, m.len - 2));
         if (why != SL_REASON_SELF)
-            sl_log(g->ports.log, SL_DEBUG, "a peer refused our hello: %s", sl_reason_text(why));
+            say_turned_away(g, &c->addr, why);
         struct sl_addr addr = c->addr;
         out_simple(g, SL_OUT_CUT, c->link, NULL);
         /* A member of the flock answers there and is somebody else: as good as a refusal. */
@@ -339,6 +376,7 @@ static void hello_finish(struct sl_gossip *g, struct conn *c, struct sl_span m)
                                             m, &peer);
     if (reason) {
         g->stats.refused_hello++;
+        say_refused(g, &h, m, reason);
         out_simple(g, SL_OUT_CUT, c->link, NULL);
         dial_failed(g, c, reason == SL_REASON_WANT);
         return;

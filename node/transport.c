@@ -174,6 +174,9 @@ static int set_dialler(struct sl_transport *t, const struct sl_identity *identit
         {ZMQ_CONNECT_TIMEOUT, 2000},
         {ZMQ_IMMEDIATE, 0}, /* the hello is queued while the connection is made */
     };
+    memcpy(t->door_public[0], identity->bundle.door_public, SL_KEY_LEN);
+    memcpy(t->door_public[1], identity->bundle.second_door_public, SL_KEY_LEN);
+    t->two_doors = identity->bundle.two_doors;
     if (set_common(t->out) < 0 || set_options(t->out, options, SL_COUNT(options)) < 0 ||
         zmq_setsockopt(t->out, ZMQ_CURVE_PUBLICKEY, identity->dial_public, 32) < 0 ||
         zmq_setsockopt(t->out, ZMQ_CURVE_SECRETKEY, identity->dial_secret, 32) < 0 ||
@@ -265,6 +268,7 @@ void sl_transport_close(struct sl_transport *t)
         return;
     zmq_msg_close(&t->rid);
     zmq_msg_close(&t->body);
+    sl_dialled_fini(t);
     /* Monitors first: a socket that is closed while its monitor is full would wait for ever. */
     sl_monitor_close(&t->in_monitor);
     sl_monitor_close(&t->out_monitor);

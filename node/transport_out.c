@@ -1,29 +1,32 @@
 /* transport_out.c: dialled connections. Each has its own zmq_connect under a routing id of its own,
- * ends with its first disconnect, and is dialled again, if at all, by the core. */
+ * ends with its first disconnect, and is dialled again, if at all, by the core. Only while doors are
+ * rotated a dial may take two sessions: who listens on the other door cannot be told before one was
+ * shut, and is no failure of the peer that the core should hear of. */
 #include <errno.h>
 #include <stdio.h>
 
 #include "base/bytes.h"
 #include "node/transport_parts.h"
 
-/* 'D' | slot 2 | link 8. Never used twice, since links are not: dialling with an id whose pipe
+/* 'D', or 'E' at the second door | slot 2 | link 8. Never used twice, since links are not: dialling with an id whose pipe
  * still exists aborts the process (router.cpp:463). Not starting with 00, like those libzmq
  * makes. */
 #define RID_LEN 11
 
 static void make_rid(const struct sl_transport *t, const struct sl_dialled *d, uint8_t rid[RID_LEN])
 {
-    rid[0] = 'D';
+    rid[0] = d->second_door ? 'E' : 'D';
     sl_put16(rid + 1, (uint16_t)(d - t->dialled));
     sl_put64(rid + 3, d->number);
 }
 
 static struct sl_dialled *find_rid(struct sl_transport *t, const uint8_t *rid, size_t len)
 {
-    if (len != RID_LEN || rid[0] != 'D' || sl_get16(rid + 1) >= t->n_dialled)
+    if (len != RID_LEN || sl_get16(rid + 1) >= t->n_dialled)
         return NULL;
     struct sl_dialled *d = &t->dialled[sl_get16(rid + 1)];
-    return d->number == sl_get64(rid + 3) ? d : NULL;
+    bool same_door = rid[0] == (d->second_door ? 'E' : 'D');
+    return same_door && d->number == sl_get64(rid + 3) ? d : NULL;
 }
 
 static struct sl_dialled *find_link(struct sl_transport *t, sl_link link)
@@ -88,8 +91,23 @@ static void tell(struct sl_transport *t, struct sl_dialled *d, enum sl_tell what
     }
 }
 
+static void drop_hello(struct sl_transport *t, struct sl_dialled *d)
+{
+    sl_alloc_free(t->alloc, d->hello, d->hello_len);
+    d->hello = NULL;
+    d->hello_len = 0;
+    d->other_door = false;
+}
+
+void sl_dialled_fini(struct sl_transport *t)
+{
+    for (size_t i = 0; i < t->n_dialled; i++)
+        drop_hello(t, &t->dialled[i]);
+}
+
 static void rest(struct sl_transport *t, struct sl_dialled *d, sl_usec span)
 {
+    drop_hello(t, d);
     d->state = SL_DIAL_RESTING;
     d->fd = -1;
     d->deadline = sl_after(t->now, span);
@@ -120,20 +138,6 @@ static bool has_ended(struct sl_transport *t, const struct sl_dialled *d)
            error == EHOSTUNREACH;
 }
 
-/* libzmq's part in the end of a session was to come by now: see sl_dialled_event. */
-static void conclude(struct sl_transport *t, struct sl_dialled *d)
-{
-    const bool failed = d->fd < 0;
-    if (failed && !has_ended(t, d) && ++d->n_asked < SL_ASK_TIMES) {
-        d->deadline = sl_after(t->now, SL_ASK_TIME);
-        return;
-    }
-    const bool was_there = disconnect(t, d);
-    if (failed)
-        tell(t, d, was_there ? SL_TELL_DOWN : SL_TELL_REFUSED);
-    rest(t, d, !was_there ? 0 : failed ? SL_QUARANTINE : SL_LONG_QUARANTINE);
-}
-
 void sl_dialled_cut(struct sl_transport *t, sl_link link)
 {
     struct sl_dialled *d = find_link(t, link);
@@ -152,6 +156,9 @@ void sl_dialled_cut(struct sl_transport *t, sl_link link)
     case SL_DIAL_DIALLING:
     case SL_DIAL_ASKING:
         hang_up(t, d);
+        break;
+    case SL_DIAL_AGAIN:
+        rest(t, d, SL_LONG_QUARANTINE);
         break;
     case SL_DIAL_FREE:
     case SL_DIAL_CLOSING:
@@ -173,11 +180,58 @@ static void dial(struct sl_transport *t, struct sl_dialled *d)
     d->state = SL_DIAL_DIALLING;
     d->deadline = sl_after(t->now, SL_DIAL_TIME);
     if (zmq_setsockopt(t->out, ZMQ_IPV6, &ipv6, sizeof ipv6) < 0 ||
+        (t->two_doors && zmq_setsockopt(t->out, ZMQ_CURVE_SERVERKEY, t->door_public[d->second_door],
+                                        SL_KEY_LEN) < 0) ||
         zmq_setsockopt(t->out, ZMQ_CONNECT_ROUTING_ID, rid, sizeof rid) < 0 ||
         zmq_connect(t->out, endpoint) < 0) {
         tell(t, d, SL_TELL_DOWN);
         rest(t, d, 0);
     }
+}
+
+/* The other door is knocked at under a routing id of its own, with what was said at the first. */
+static void knock_again(struct sl_transport *t, struct sl_dialled *d)
+{
+    uint8_t rid[RID_LEN];
+    int error = 0;
+    d->second_door = true;
+    d->other_door = false;
+    d->fd = -1;
+    d->n_asked = 0;
+    dial(t, d);
+    if (d->state != SL_DIAL_DIALLING)
+        return;
+    make_rid(t, d, rid);
+    (void)sl_transport_put(t->out, rid, sizeof rid, sl_span_of(d->hello, d->hello_len), &error);
+    drop_hello(t, d);
+}
+
+static void wait_to_knock(struct sl_transport *t, struct sl_dialled *d)
+{
+    d->state = SL_DIAL_AGAIN;
+    d->fd = -1;
+    d->deadline = sl_after(t->now, SL_LONG_QUARANTINE);
+}
+
+/* libzmq's part in the end of a session was to come by now: see sl_dialled_event. */
+static void conclude(struct sl_transport *t, struct sl_dialled *d)
+{
+    const bool failed = d->fd < 0;
+    if (failed && !has_ended(t, d) && ++d->n_asked < SL_ASK_TIMES) {
+        d->deadline = sl_after(t->now, SL_ASK_TIME);
+        return;
+    }
+    const bool was_there = disconnect(t, d);
+    if (d->other_door && d->number != 0) {
+        if (!was_there)
+            knock_again(t, d);
+        else
+            wait_to_knock(t, d);
+        return;
+    }
+    if (failed)
+        tell(t, d, was_there ? SL_TELL_DOWN : SL_TELL_REFUSED);
+    rest(t, d, !was_there ? 0 : failed ? SL_QUARANTINE : SL_LONG_QUARANTINE);
 }
 
 static struct sl_dialled *free_slot(struct sl_transport *t)
@@ -234,6 +288,7 @@ void sl_dialled_event(struct sl_transport *t, const struct sl_monitor_event *e)
     case ZMQ_EVENT_HANDSHAKE_SUCCEEDED:
         t->stats.handshakes++;
         if (d != NULL && d->fd >= 0) {
+            drop_hello(t, d);
             d->state = SL_DIAL_OPEN;
             d->deadline = SL_NEVER;
         }
@@ -247,7 +302,10 @@ void sl_dialled_event(struct sl_transport *t, const struct sl_monitor_event *e)
     case ZMQ_EVENT_DISCONNECTED:
         d = find_connected(t, e->value, &e->addr);
         if (d != NULL) {
-            tell(t, d, SL_TELL_DOWN);
+            /* Shut before the handshake was done: it may be for the other door. */
+            d->other_door = d->state == SL_DIAL_DIALLING && !d->second_door && d->hello != NULL;
+            if (!d->other_door)
+                tell(t, d, SL_TELL_DOWN);
             d->state = SL_DIAL_ASKING;
             d->deadline = sl_after(t->now, SL_ASK_TIME);
         }
@@ -274,6 +332,9 @@ static void time_is_up(struct sl_transport *t, struct sl_dialled *d)
         break;
     case SL_DIAL_ASKING:
         conclude(t, d);
+        break;
+    case SL_DIAL_AGAIN:
+        knock_again(t, d);
         break;
     case SL_DIAL_RESTING:
         if (d->tell == SL_TELL_NOTHING)
@@ -328,6 +389,16 @@ bool sl_dialled_tell(struct sl_transport *t, struct sl_heard *ret)
     return false;
 }
 
+/* What is said first, a hello. Without memory for it the other door is not knocked at. */
+static void keep_hello(struct sl_transport *t, struct sl_dialled *d, struct sl_span bytes)
+{
+    d->hello = bytes.len > 0 ? sl_alloc_zero(t->alloc, bytes.len) : NULL;
+    if (d->hello == NULL)
+        return;
+    memcpy(d->hello, bytes.p, bytes.len);
+    d->hello_len = bytes.len;
+}
+
 bool sl_dialled_send(struct sl_transport *t, sl_link link, struct sl_span bytes)
 {
     struct sl_dialled *d = find_link(t, link);
@@ -335,6 +406,10 @@ bool sl_dialled_send(struct sl_transport *t, sl_link link, struct sl_span bytes)
         return false;
     uint8_t rid[RID_LEN];
     int error = 0;
+    if (d->state == SL_DIAL_AGAIN || d->other_door)
+        return false; /* the hello was said already, and nothing follows before its answer */
+    if (t->two_doors && !d->second_door && d->state == SL_DIAL_DIALLING && d->hello == NULL)
+        keep_hello(t, d, bytes);
     make_rid(t, d, rid);
     d->last_sent = t->now;
     if (sl_transport_put(t->out, rid, sizeof rid, bytes, &error))

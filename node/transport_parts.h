@@ -57,6 +57,7 @@ enum sl_dialled_state {
     SL_DIAL_OPEN,
     SL_DIAL_CLOSING, /* cut, after its last words */
     SL_DIAL_ASKING,  /* failed or lost; libzmq is given the time to do its part */
+    SL_DIAL_AGAIN,   /* the other door, once the address has rested */
     SL_DIAL_RESTING  /* over; the address is not dialled again yet */
 };
 
@@ -71,6 +72,9 @@ struct sl_dialled {
     sl_usec deadline;
     sl_usec last_sent;
     struct sl_addr addr;
+    bool second_door, other_door; /* knocks at the second one; will at the other one */
+    uint8_t *hello;               /* what was said so far, for the other door; NULL = nothing */
+    size_t hello_len;
 };
 
 struct sl_transport {
@@ -89,6 +93,8 @@ struct sl_transport {
     uint32_t first_rid; /* libzmq's counter when the listener was opened */
     struct sl_dialled dialled[SL_DIALLED_MAX];
     size_t n_dialled;
+    uint8_t door_public[SL_DOORS_MAX][SL_KEY_LEN]; /* of those we dial, while there are two */
+    bool two_doors;
 
     sl_usec now; /* as the owner last said */
     uint64_t turn;
@@ -127,4 +133,5 @@ bool sl_accepted_send(struct sl_transport *t, sl_link link, struct sl_span bytes
 bool sl_dialled_send(struct sl_transport *t, sl_link link, struct sl_span bytes);
 void sl_accepted_cut(struct sl_transport *t, sl_link link);
 void sl_dialled_cut(struct sl_transport *t, sl_link link);
+void sl_dialled_fini(struct sl_transport *t);
 #endif

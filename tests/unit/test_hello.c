@@ -103,6 +103,74 @@ START_TEST(another_flock_is_refused_by_its_certificate)
 }
 END_TEST
 
+/* Of a bundle with the old door first and one with the new door first. */
+START_TEST(while_doors_are_rotated_either_order_proves_itself_to_the_other)
+{
+    struct sl_bundle old_first = bundle, new_first = bundle;
+    old_first.two_doors = new_first.two_doors = true;
+    new_first.door_public[0] = old_first.second_door_public[0] = 77;
+    new_first.second_door_public[0] = old_first.door_public[0];
+    at_dialler.bundle = &old_first;
+    at_acceptor.bundle = &new_first;
+    for (int i = 0; i < 2; i++) {
+        m1_len = sl_hello_dial(&at_dialler, c_d, nonce, &acceptor.id, m1);
+        ck_assert_int_eq(accept_at(&at_acceptor, c_d), SL_OK);
+        ck_assert_int_eq(finish(), SL_OK);
+        at_dialler.bundle = &new_first;
+        at_acceptor.bundle = &old_first;
+    }
+    at_acceptor.bundle = &bundle; /* knows the old door alone, and the dialler signs for the new one */
+    ck_assert_int_eq(accept_at(&at_acceptor, c_d), SL_REASON_SIG);
+}
+END_TEST
+
+START_TEST(certificates_of_two_authorities_of_one_bundle_prove_themselves_to_each_other)
+{
+    struct sl_bundle both = bundle;
+    flock_make(2);
+    person_make(&member, 12);
+    memcpy(both.authority[1], bundle.authority[0], SL_KEY_LEN);
+    both.n_authorities = 2;
+    at_dialler = hello_of(&member);
+    at_dialler.bundle = at_acceptor.bundle = &both;
+    m1_len = sl_hello_dial(&at_dialler, c_d, nonce, &acceptor.id, m1);
+    ck_assert_int_eq(accept_at(&at_acceptor, c_d), SL_OK);
+    ck_assert_int_eq(finish(), SL_OK);
+    both.n_authorities = 1; /* the second is retired */
+    ck_assert_int_eq(accept_at(&at_acceptor, c_d), SL_REASON_CERT);
+}
+END_TEST
+
+static const char *fault_at(struct sl_hello *h)
+{
+    const char *fault = sl_hello_cert_fault(h, sl_span_of(m1, m1_len), &peer);
+    ck_assert_int_eq(accept_at(h, c_d), SL_REASON_CERT);
+    return fault;
+}
+
+START_TEST(what_is_wrong_with_a_certificate_is_said_to_the_one_who_refuses)
+{
+    at_acceptor.wall_s = INT64_C(4102444800) + 601;
+    ck_assert_str_eq(fault_at(&at_acceptor), "its certificate has expired");
+    ck_assert_str_eq(peer.name, "n10");
+    at_acceptor.wall_s = -601;
+    ck_assert_str_eq(fault_at(&at_acceptor), "its certificate is not valid yet");
+    at_acceptor.wall_s = 1700000000;
+    struct sl_bundle other = bundle;
+    other.flock[0] ^= 1;
+    at_acceptor.bundle = &other;
+    ck_assert_str_eq(fault_at(&at_acceptor), "its certificate is for another flock");
+    other = bundle;
+    other.authority[0][0] ^= 1;
+    ck_assert_str_eq(fault_at(&at_acceptor),
+                     "its certificate is not signed by an authority that this node trusts");
+    at_acceptor.bundle = &bundle;
+    m1[45] ^= 0xff; /* its first byte, the version */
+    ck_assert_str_eq(fault_at(&at_acceptor), "its certificate cannot be read");
+    ck_assert_str_eq(peer.name, "");
+}
+END_TEST
+
 START_TEST(another_protocol_version_is_refused_and_named)
 {
     m1[1] = m1[2] = 2;
@@ -145,6 +213,9 @@ int main(void)
     tcase_add_test(t, an_m1_that_comes_back_to_its_sender_is_refused);
     tcase_add_test(t, an_m2_for_an_earlier_m1_is_refused);
     tcase_add_test(t, another_flock_is_refused_by_its_certificate);
+    tcase_add_test(t, while_doors_are_rotated_either_order_proves_itself_to_the_other);
+    tcase_add_test(t, certificates_of_two_authorities_of_one_bundle_prove_themselves_to_each_other);
+    tcase_add_test(t, what_is_wrong_with_a_certificate_is_said_to_the_one_who_refuses);
     tcase_add_test(t, another_protocol_version_is_refused_and_named);
     tcase_add_test(t, no_flipped_bit_and_no_truncation_passes);
     suite_add_tcase(s, t);

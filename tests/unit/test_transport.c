@@ -83,6 +83,90 @@ START_TEST(links_go_over_ipv6_as_well)
 }
 END_TEST
 
+/* ---- two doors -------------------------------------------------------------------------- */
+
+/* Close a side and open it again, to listen on a door of its own and to know `other` as well. */
+static struct side *open_with_doors(const uint8_t secret[32], const uint8_t own[32], const uint8_t *other)
+{
+    memcpy(door_secret, secret, 32);
+    memcpy(door_public, own, 32);
+    memset(second_door_public, 0, 32);
+    two_doors = other != NULL;
+    if (two_doors)
+        memcpy(second_door_public, other, 32);
+    return open_side();
+}
+
+/* "Add everywhere, swap everywhere, remove everywhere": each step beside the one before, dialled from
+ * both ends. */
+START_TEST(while_doors_are_rotated_every_step_reaches_its_neighbours)
+{
+    uint8_t old[32], old_secret[32], fresh[32], fresh_secret[32];
+    crypto_box_keypair(old, old_secret);
+    crypto_box_keypair(fresh, fresh_secret);
+    struct side *before = open_with_doors(old_secret, old, NULL);
+    struct side *added = open_with_doors(old_secret, old, fresh);
+    (void)meet(before, added, "old door alone to old door first");
+    (void)meet(added, before, "and back");
+    close_side(before);
+    struct side *swapped = open_with_doors(fresh_secret, fresh, old);
+    (void)meet(added, swapped, "old door first to new door first");
+    (void)meet(swapped, added, "the other way round");
+    close_side(added);
+    struct side *after = open_with_doors(fresh_secret, fresh, NULL);
+    (void)meet(swapped, after, "new door first to new door alone");
+    (void)meet(after, swapped, "and back again");
+}
+END_TEST
+
+START_TEST(the_core_hears_nothing_of_a_knock_at_the_wrong_door)
+{
+    uint8_t old[32], old_secret[32], fresh[32], fresh_secret[32];
+    crypto_box_keypair(old, old_secret);
+    crypto_box_keypair(fresh, fresh_secret);
+    struct side *a = open_with_doors(old_secret, old, fresh);
+    struct side *b = open_with_doors(fresh_secret, fresh, old);
+    sl_link link = dial(a, &b->addr);
+    ck_assert(say(a, link, "m1"));
+    UNTIL(heard(b, SL_HEARD_BYTES, 0, "m1"));
+    ck_assert(say(b, b->heard[heard(b, SL_HEARD_BYTES, 0, "m1") - 1].link, "m2"));
+    UNTIL(heard(a, SL_HEARD_BYTES, link, "m2"));
+    ck_assert(!heard(a, SL_HEARD_DOWN, 0, NULL) && !heard(a, SL_HEARD_REFUSED, 0, NULL));
+    ck_assert_uint_eq(stats(b).handshakes_failed, 1);
+}
+END_TEST
+
+START_TEST(who_has_neither_door_is_told_once_that_the_link_is_down)
+{
+    uint8_t key[4][32], secret[4][32];
+    for (int i = 0; i < 4; i++)
+        crypto_box_keypair(key[i], secret[i]);
+    struct side *a = open_with_doors(secret[0], key[0], key[1]);
+    struct side *b = open_with_doors(secret[2], key[2], key[3]);
+    sl_link link = dial(a, &b->addr);
+    ck_assert(say(a, link, "m1"));
+    UNTIL(heard(a, SL_HEARD_DOWN, link, NULL));
+    ck_assert_uint_eq(stats(b).handshakes_failed, 2);
+    ck_assert(!heard(b, SL_HEARD_ACCEPT, 0, NULL));
+}
+END_TEST
+
+START_TEST(a_dial_that_is_cut_between_two_doors_leaves_nothing_behind)
+{
+    uint8_t old[32], old_secret[32], fresh[32], fresh_secret[32];
+    crypto_box_keypair(old, old_secret);
+    crypto_box_keypair(fresh, fresh_secret);
+    struct side *a = open_with_doors(old_secret, old, fresh);
+    struct side *b = open_with_doors(fresh_secret, fresh, old);
+    sl_link link = dial(a, &b->addr);
+    ck_assert(say(a, link, "never said"));
+    UNTIL(stats(b).handshakes_failed == 1);
+    sl_transport_cut(a->t, link);
+    (void)meet(a, b, "a later one");
+    ck_assert(!heard(b, SL_HEARD_BYTES, 0, "never said"));
+}
+END_TEST
+
 /* ---- ends ------------------------------------------------------------------------------- */
 
 START_TEST(when_the_acceptor_closes_the_dialler_hears_that_the_link_is_down)
@@ -268,6 +352,10 @@ END_TEST
 
 static void add(TCase *t)
 {
+    tcase_add_test(t, while_doors_are_rotated_every_step_reaches_its_neighbours);
+    tcase_add_test(t, the_core_hears_nothing_of_a_knock_at_the_wrong_door);
+    tcase_add_test(t, who_has_neither_door_is_told_once_that_the_link_is_down);
+    tcase_add_test(t, a_dial_that_is_cut_between_two_doors_leaves_nothing_behind);
     tcase_add_test(t, an_accepted_link_is_announced_with_the_diallers_key_before_its_first_message);
     tcase_add_test(t, bytes_go_both_ways_in_order);
     tcase_add_test(t, the_largest_frame_arrives_whole_and_a_larger_one_is_not_sent);

@@ -43,7 +43,8 @@ static struct side *sides[SIDES_MAX];
 static size_t n_sides;
 static sl_usec skipped, stopped_at;
 static sl_link next_link;
-static uint8_t door_public[32], door_secret[32];
+static uint8_t door_public[32], door_secret[32], second_door_public[32];
+static bool two_doors;
 static const struct sl_log silent;
 static void *raw_context; /* of clients that are no transports */
 static void *raw[64];
@@ -91,6 +92,8 @@ static inline struct side *open_side_at(const char *listen)
     struct sl_addr at;
     ck_assert_int_eq(sl_addr_parse(&at, listen, strlen(listen), 0), 0);
     memcpy(s->identity.bundle.door_public, door_public, 32);
+    memcpy(s->identity.bundle.second_door_public, second_door_public, 32);
+    s->identity.bundle.two_doors = two_doors;
     memcpy(s->identity.door_secret, door_secret, 32);
     crypto_box_keypair(s->identity.dial_public, s->identity.dial_secret);
     int r = sl_transport_open(&at, &s->identity, &sl_alloc_system, &silent, &s->t, &s->addr);
@@ -119,6 +122,7 @@ static inline void setup(void)
 {
     ck_assert_int_eq(sl_crypto_setup(), 0);
     crypto_box_keypair(door_public, door_secret);
+    two_doors = false;
     n_sides = 0;
     skipped = stopped_at = 0;
     next_link = 1;
