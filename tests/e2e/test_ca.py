@@ -1,0 +1,244 @@
+#!/usr/bin/env python3
+"""The authority stays in one directory, nodes elsewhere have credentials: who belongs gets in, who does not is told
+why, and authorities and doors are rotated under a running flock without a member being lost or blamed."""
+# quick: yes
+# variants: plain asan
+
+import json
+import os
+import subprocess
+import time
+
+from flock import SLOW, Flock, Tap, free_port, program, wait_for
+
+tap = Tap()
+
+
+def utc(seconds_from_now):
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + seconds_from_now))
+
+
+class Closed(Flock):
+    """Nodes with credentials alone: their configuration directories hold nothing."""
+
+    def __init__(self, name):
+        super().__init__(apart=True)
+        self.flock = name
+        self.ports = {}
+        self.ca_dir = os.path.join(self.dir, "offline")
+        os.mkdir(self.ca_dir, mode=0o700)
+        self.authority = os.path.join(self.ca_dir, "authority")
+
+    def env(self, name):
+        env = super().env(name)
+        env["STARLING_CONFIG_DIR"] = os.path.join(self.dir, "no-config-" + name)
+        return env
+
+    def ca(self, *args, authority=None, status=0):
+        r = subprocess.run([program("starling"), "ca", *args, "--authority", authority or self.authority],
+                           capture_output=True, text=True, timeout=30, env=self.env("ca"), stdin=subprocess.DEVNULL)
+        if status is not None and r.returncode != status:
+            raise AssertionError(f"ca {args}: {r.returncode} {r.stderr}")
+        return r
+
+    def file(self, name):
+        return os.path.join(self.dir, name + ".credentials")
+
+    def issue(self, name, *options, flock=None, authority=None):
+        self.ca("issue", "--flock", flock or self.flock, "--name", name, "--out", self.file(name), *options,
+                authority=authority)
+        return self.file(name)
+
+    def join(self, name, *options, flock=None):
+        """Start it with its credentials, on a port that it keeps, with all others for seeds."""
+        seeds = [o for other, port in self.ports.items() if other != name for o in ("--seed", f"127.0.0.1:{port}")]
+        self.ports.setdefault(name, free_port())
+        n = self.start(name, "--flock", flock or self.flock, "--credentials", self.file(name), "--listen",
+                       f"127.0.0.1:{self.ports[name]}", *seeds, *options)
+        n.socket = os.path.join(self.dir, "run-" + name, flock or self.flock, name + ".sock")
+        return n
+
+    def show(self, path):
+        return json.loads(self.ca("show", path, "--json").stdout)
+
+
+def fingerprints(f):
+    return f.show(f.authority)["authorities"]
+
+
+def told(node, *words):
+    return wait_for(lambda: any(all(w in line for w in words) for line in node.text().splitlines()), 20 * SLOW) is not None
+
+
+def refuses_to_start(f, name, what, *words, flock=None):
+    n = f.join(name, flock=flock)
+    code = None if wait_for(lambda: n.process.poll() is not None, 20 * SLOW) is None else n.process.returncode
+    del f.ports[name]
+    del f.nodes[name]
+    line = n.text().strip()
+    n.stop()
+    tap.check(code == 1 and all(w in line for w in words), what, line[-170:])
+
+
+def outlive(f):
+    # Clocks may differ by ten minutes: this one gets in, and nobody new lets it in some seconds later.
+    f.issue("ending", "--from", utc(-86400), "--days", str((86400 - 600 + 12 * SLOW) / 86400))
+    ending = f.join("ending")
+    tap.check(wait_for(lambda: f["n1"].sees("ending", "alive"), 10 * SLOW) is not None
+              and told(ending, " error ", "has expired", '"ending"'),
+              "a node whose certificate has expired says so in its log",
+              next((line[25:] for line in ending.text().splitlines() if "has expired" in line), "")[:120])
+    end = f.show(f.file("ending"))["not_after"]
+    wait_for(lambda: utc(-602) > end, 30 * SLOW)
+    f.issue("n4")
+    fresh = f.join("n4")
+    tap.check(told(fresh, " warning ", 'calls itself "ending"', "has expired"),
+              "and who comes later refuses it, and says why")
+    fresh.stop()
+    ending.stop()
+    f.nodes.pop("n4")
+    refuses_to_start(f, "ending", "started again it is refused", "has expired", "'ending'")
+    del f.ports["n4"]
+
+
+with Closed("prod") as f:
+    # ---- files ----------------------------------------------------------------------------------
+    r = subprocess.run([program("starling"), "ca", "init", "--out", f.authority], capture_output=True, text=True,
+                       env=f.env("ca"), timeout=30)
+    tap.check(r.returncode == 0 and fingerprints(f)[0] in r.stdout, "an authority is made, and its fingerprint told")
+    before = open(f.authority, "rb").read()
+    again = subprocess.run([program("starling"), "ca", "init", "--out", f.authority], capture_output=True, text=True,
+                           env=f.env("ca"), timeout=30)
+    tap.check(again.returncode == 1 and "there already" in again.stderr and open(f.authority, "rb").read() == before
+              and len(before) == 96, "a second one is never made in its place")
+
+    f.issue("n1", "--tenant", "shop", "--service", "api-*", "--days", "30")
+    said = f.show(f.file("n1"))
+    tap.check(said["flock"] == "prod" and said["name"] == "n1" and said["tenants"] == ["shop"]
+              and said["services"] == ["api-*"] and said["days_left"] in (29, 30) and said["state"] == "valid"
+              and said["issuer"] == fingerprints(f)[0] and said["sound"], "credentials say what was asked for",
+              str(said)[:140])
+    text = f.ca("show", f.file("n1")).stdout
+    secrets = [line.split(" = ")[1] for line in open(f.file("n1")).read().splitlines()
+               if line.startswith(("key =", "door ="))]
+    tap.check("api-*" in text and not any(s in text + json.dumps(said) for s in secrets) and len(secrets) == 2,
+              "and nothing of what is secret")
+    tap.check(all(os.stat(p).st_mode & 0o777 == 0o600 for p in (f.authority, f.file("n1"))), "files are for the owner alone")
+    tap.check(f.ca("issue", "--flock", "prod", "--name", "n1", "--out", f.file("n1"), status=None).returncode == 1,
+              "credentials are not written over what is there")
+    os.chmod(f.authority, 0o644)
+    r = f.ca("issue", "--flock", "prod", "--name", "n9", "--out", f.file("n9"), status=None)
+    tap.check(r.returncode == 1 and "open to others" in r.stderr and not os.path.exists(f.file("n9")),
+              "an authority that others can read issues nothing")
+    os.chmod(f.authority, 0o600)
+    link = os.path.join(f.dir, "link")
+    os.symlink(f.authority, link)
+    r = f.ca("issue", "--flock", "prod", "--name", "n9", "--out", f.file("n9"), authority=link, status=None)
+    tap.check(r.returncode == 1 and "symbolic link" in r.stderr, "nor does one behind a symbolic link")
+    r = f.ca("issue", "--flock", "prod", "--name", "n9", "--out", f.file("n9"), authority=link + "x", status=None)
+    tap.check(r.returncode == 1 and "ca init" in r.stderr, "without an authority it is said how to make one")
+
+    # ---- three nodes ------------------------------------------------------------------------------
+    for name in ("n2", "n3"):
+        f.issue(name)
+    for name in ("n1", "n2", "n3"):
+        f.join(name)
+    tap.check(wait_for(lambda: f.all_see(3), 20 * SLOW) is not None, "three nodes with credentials see each other")
+    tap.check(f["n1"].info().get("expires") == said["not_after"] and not os.path.exists(f.env("n1")["STARLING_CONFIG_DIR"]),
+              "each says until when it may, and has made no authority")
+
+    # ---- who does not belong ----------------------------------------------------------------------
+    f.issue("late", "--from", utc(-86400), "--days", "0.5")
+    refuses_to_start(f, "late", "an expired certificate is refused where it is", "has expired", "'late'", "clock")
+    f.issue("early", "--from", utc(3600))
+    refuses_to_start(f, "early", "one that is not valid yet likewise", "not valid yet", "'early'")
+    f.issue("staging", flock="staging")
+    refuses_to_start(f, "staging", "one of another flock likewise, and which", "another flock than 'prod': staging")
+    stranger = f.join("staging", flock="staging")
+    tap.check(wait_for(lambda: f["n1"].info().get("transport", {}).get("handshakes_failed", 0) > 0, 20 * SLOW) is not None,
+              "in its own flock it cannot finish a handshake here")
+    tap.check(stranger.alive() == 1, "and sees nobody")
+
+    # With the flock's door, as somebody has it who was put out, and an authority of his own making.
+    other = os.path.join(f.dir, "other")
+    subprocess.run([program("starling"), "ca", "init", "--out", other], check=True, env=f.env("ca"), capture_output=True)
+    f.issue("liar", authority=other)
+    ours = open(f.file("n1")).read().splitlines()
+    theirs = [line for line in open(f.file("liar")).read().splitlines() if not line.startswith(("door", "check"))]
+    with open(f.file("liar"), "w") as out:
+        out.write("\n".join(theirs + [line for line in ours if line.startswith("door")]) + "\n")
+    liar = f.join("liar")
+    refusing = [f[n] for n in ("n1", "n2", "n3")]
+    tap.check(wait_for(lambda: any('calls itself "liar"' in n.text() and "not signed by an authority" in n.text()
+                                   for n in refusing), 20 * SLOW) is not None,
+              "who has the door and another authority is refused, and the log says why")
+    tap.check(told(liar, "refused our hello", "certificate"), "and is told that it was its certificate")
+    tap.check(liar.alive() == 1 and "n1" not in liar.statuses(), "its list of members is empty but for itself")
+
+    if not os.environ.get("STARLING_QUICK"):
+        outlive(f)
+    for name in ("staging", "liar"):
+        f.nodes.pop(name).kill()
+        del f.ports[name]
+    tap.check(wait_for(lambda: all(sorted(k for k, s in n.statuses().items() if s == "alive") == ["n1", "n2", "n3"]
+                                   for n in refusing), 20 * SLOW) is not None, "the three have stayed among themselves")
+
+    f.issue("soon", "--from", utc(-7.5 * 86400), "--days", "10")
+    soon = f.join("soon")
+    tap.check(told(soon, "warning", "ends on", "in 2 days"), "from two thirds of a certificate's life there is a warning",
+              f.show(f.file("soon"))["state"])
+    soon.stop()
+    del f.nodes["soon"]
+    del f.ports["soon"]
+
+    # ---- rotation ---------------------------------------------------------------------------------
+    names = ["n1", "n2", "n3"]
+    ids = {n: f[n].info()["id"] for n in names}
+    old = fingerprints(f)[0]
+    old_doors = f.show(f.authority)["doors"]
+
+    def roll(step):
+        """Every node gets its new file and starts again, one after the other."""
+        f.ca("rotate", *[f.file(n) for n in names])
+        good = True
+        for name in names:
+            f[name].stop()
+            f.join(name)
+            good = wait_for(lambda: f.all_see(3), 20 * SLOW) is not None and good
+        return tap.check(good and f.blamed() == [] and {n: f[n].info().get("id") for n in names} == ids,
+                         f"{step}: node by node, nobody is lost or blamed, and all are who they were")
+
+    r = f.ca("rotate", "--add")
+    tap.check("starling ca rotate --swap" in r.stdout and len(fingerprints(f)) == 2 and fingerprints(f)[0] == old,
+              "a second authority is added, and what comes next is told")
+    roll("two authorities")
+    f.ca("rotate", "--swap")
+    new = fingerprints(f)[0]
+    tap.check(new != old and fingerprints(f)[1] == old, "the new one signs")
+    f.ca("rotate", f.file("n1"))
+    f["n1"].stop()
+    f.join("n1")
+    mixed = [f.show(f.file(n))["issuer"] for n in names]
+    tap.check(mixed == [new, old, old] and wait_for(lambda: f.all_see(3), 20 * SLOW) is not None,
+              "certificates of two authorities of one bundle are one flock")
+    roll("the new authority")
+    f.ca("rotate", "--retire")
+    tap.check(fingerprints(f) == [new], "the old one goes")
+    roll("the old authority gone")
+
+    f.ca("rotate", "--door", "--add")
+    roll("a second door")
+    f.ca("rotate", "--door", "--swap")
+    roll("the new door listened on")
+    f.ca("rotate", "--door", "--retire")
+    roll("the old door shut")
+    tap.check(len(f.show(f.authority)["doors"]) == 1 and f.show(f.authority)["doors"] != old_doors, "it is another door")
+
+    # ---- revocation, as far as it goes --------------------------------------------------------------
+    r = f.ca("revoke", "--file", f.file("n3"), "--reason", "key-lost")
+    listed = f.show(f.authority + ".revoked")["revoked"]
+    tap.check(len(listed) == 1 and listed[0]["serial"] == f.show(f.file("n3"))["serial"] and listed[0]["reason"] == "key-lost"
+              and "do not read it" in r.stdout, "a revoked certificate is listed, and what that is worth is said")
+    r = f.ca("revoke", "--file", f.file("n3"), status=None)
+    tap.check(r.returncode == 1 and "already" in r.stderr, "once is enough")
+tap.done()
