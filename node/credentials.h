@@ -7,7 +7,8 @@
  *   certificate  as issued, in one line or spread over several
  *   tenant       name of one that the certificate lists, for people; up to 16
  *   key          64 digits: the seed of the node's Ed25519 key
- *   check        32 digits, last: BLAKE2b-128 of all before this line. A file without it is taken */
+ *   check        32 digits, last: BLAKE2b-128 of all before this line; credentials without it are
+ *                taken: they can be put together by hand */
 #ifndef SL_NODE_CREDENTIALS_H
 #define SL_NODE_CREDENTIALS_H
 
@@ -31,7 +32,8 @@ struct sl_credentials {
 /* Form alone is checked. 0, STARLING_EAUTH, EIO; the text names file and line. Wiped by the
  * _fini. */
 int sl_credentials_read(const char *path, struct sl_credentials *ret) SL_MUST_USE;
-/* The same without certificate and key; STARLING_ENOENT where there is no file. */
+/* The same without certificate and key, and with its check: nobody but `starling ca` writes one.
+ * STARLING_ENOENT where there is no file. */
 int sl_bundle_read(const char *path, struct sl_credentials *ret) SL_MUST_USE;
 /* Write either, mode 0600: whole or not at all. `title` is a comment in front, of printable
  * characters. With `replace` in place of what is there, else STARLING_EEXIST when something is. 0,
