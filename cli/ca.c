@@ -29,7 +29,8 @@ static const char usage[] =
     "  show                 what an authority, a bundle, credentials or a list of revoked\n"
     "                       certificates says; never a secret\n"
     "  rotate               one step to a new authority, or with --door to a new door; then the\n"
-    "                       credentials FILE... are renewed. FILE... alone renews them. Neither: --add\n"
+    "                       credentials FILE... are renewed. FILE... alone renews them. Neither: "
+    "--add\n"
     "  revoke               add a certificate to the list of those taken back\n\n"
     "  --authority FILE     the authority (CONFIG/authority)\n"
     "  --config-dir DIR     where it is ($STARLING_CONFIG_DIR, else ~/.config/starling)\n"
@@ -109,10 +110,11 @@ static int init(const struct asked *a)
     if (r < 0)
         return failed(r);
     sl_authority_fingerprint(ca.bundle.authority[0], fingerprint);
-    (void)printf("authority    %s\nfingerprint  %s\n"
-                 "Keep this file secret, and a copy of it elsewhere: whoever has it can let anybody "
-                 "into the flock.\n",
-                 ca.path, fingerprint);
+    (void)printf(
+        "authority    %s\nfingerprint  %s\n"
+        "Keep this file secret, and a copy of it elsewhere: whoever has it can let anybody "
+        "into the flock.\n",
+        ca.path, fingerprint);
     sl_ca_fini(&ca);
     return DONE;
 }
@@ -144,7 +146,8 @@ static int issue(const struct asked *a)
     if (r < 0)
         return failed(r);
     sl_time_text(order.not_after, when);
-    (void)printf("%s: node %s of flock %s, valid until %s\n", a->out, order.name, order.flock, when);
+    (void)printf("%s: node %s of flock %s, valid until %s\n", a->out, order.name, order.flock,
+                 when);
     return DONE;
 }
 
@@ -155,22 +158,25 @@ static void explain(bool door, enum sl_ca_step step, const char *moved)
     const char *what = door ? "door" : "authority";
     switch (step) {
     case SL_CA_ADD:
-        (void)printf("added %s %s: it is trusted, and not used yet.\n"
-                     "Next: starling ca rotate FILE... for the credentials of every node, start every "
-                     "node with its new file,\nand only then starling ca rotate%s --swap.\n",
-                     what, moved, door ? " --door" : "");
+        (void)printf(
+            "added %s %s: it is trusted, and not used yet.\n"
+            "Next: starling ca rotate FILE... for the credentials of every node, start every "
+            "node with its new file,\nand only then starling ca rotate%s --swap.\n",
+            what, moved, door ? " --door" : "");
         return;
     case SL_CA_SWAP:
-        (void)printf("%s %s %s from now on; the one before stays trusted.\n"
-                     "Next: starling ca rotate FILE... for the credentials of every node, start every "
-                     "node with its new file,\nand only then starling ca rotate%s --retire.\n",
-                     what, moved, door ? "is listened on" : "signs", door ? " --door" : "");
+        (void)printf(
+            "%s %s %s from now on; the one before stays trusted.\n"
+            "Next: starling ca rotate FILE... for the credentials of every node, start every "
+            "node with its new file,\nand only then starling ca rotate%s --retire.\n",
+            what, moved, door ? "is listened on" : "signs", door ? " --door" : "");
         return;
     case SL_CA_RETIRE:
-        (void)printf("removed %s %s: whoever gets a new file does not trust it any more.\n"
-                     "Next: starling ca rotate FILE... for the credentials of every node, and start "
-                     "every node with its new file.\n",
-                     what, moved);
+        (void)printf(
+            "removed %s %s: whoever gets a new file does not trust it any more.\n"
+            "Next: starling ca rotate FILE... for the credentials of every node, and start "
+            "every node with its new file.\n",
+            what, moved);
         return;
     }
 }
@@ -222,7 +228,8 @@ static int rotate(const struct asked *a)
     char moved[SL_FINGERPRINT_TEXT];
     const int n_steps = a->add + a->swap + a->retire;
     if (n_steps > 1)
-        return misused("--add, --swap and --retire are three steps: one at a time, each for all nodes");
+        return misused(
+            "--add, --swap and --retire are three steps: one at a time, each for all nodes");
     if (a->door && n_steps == 0 && a->n_rest > 0)
         return misused("--door goes with --add, --swap or --retire");
     int status = open_authority(a, &ca);
@@ -277,8 +284,8 @@ static int from_file(const struct asked *a, struct sl_revocation *what)
     memcpy(what->serial, shown.cert.serial, sizeof what->serial);
     what->id = shown.cert.id;
     if (shown.cert.not_after > what->until - DAY_S) /* PROTOCOL.md: a day beyond its end at least */
-        what->until = shown.cert.not_after > INT64_MAX - DAY_S ? INT64_MAX
-                                                               : shown.cert.not_after + DAY_S;
+        what->until =
+            shown.cert.not_after > INT64_MAX - DAY_S ? INT64_MAX : shown.cert.not_after + DAY_S;
     sl_ca_shown_fini(&shown);
     return DONE;
 }
@@ -324,10 +331,11 @@ static int revoke(const struct asked *a)
     if (r < 0)
         status = failed(r);
     if (status == DONE)
-        (void)printf("%s.revoked: one more. Nodes of this version do not read it: until they do, the "
-                     "certificate is good until it ends\nor its authority and the doors are rotated "
-                     "away (starling ca rotate).\n",
-                     ca.path);
+        (void)printf(
+            "%s.revoked: one more. Nodes of this version do not read it: until they do, the "
+            "certificate is good until it ends\nor its authority and the doors are rotated "
+            "away (starling ca rotate).\n",
+            ca.path);
     sl_ca_fini(&ca);
     return status;
 }
@@ -372,8 +380,27 @@ static int take_time(struct asked *a, const char *text)
     return misused("--from is a time like 2026-01-31 or 2026-01-31T12:00:00Z, not '%s'", text);
 }
 
-enum { AUTHORITY = 256, CONFIG_DIR, OUT, FLOCK, NAME, TENANT, SERVICE, DAYS, FROM, KEY, DOOR, ADD, SWAP,
-       RETIRE, FILE_OPTION, ID, SERIAL, REASON, JSON };
+enum {
+    AUTHORITY = 256,
+    CONFIG_DIR,
+    OUT,
+    FLOCK,
+    NAME,
+    TENANT,
+    SERVICE,
+    DAYS,
+    FROM,
+    KEY,
+    DOOR,
+    ADD,
+    SWAP,
+    RETIRE,
+    FILE_OPTION,
+    ID,
+    SERIAL,
+    REASON,
+    JSON
+};
 
 static int take_list(const char **list, size_t *n, size_t most, const char *value, const char *what)
 {
@@ -385,12 +412,16 @@ static int take_list(const char **list, size_t *n, size_t most, const char *valu
 
 static int take(struct asked *a, int option, const char *value)
 {
-    const char **const texts[] = {
-        [AUTHORITY - 256] = &a->authority, [CONFIG_DIR - 256] = &a->config_dir,
-        [OUT - 256] = &a->out,             [FLOCK - 256] = &a->order.flock,
-        [NAME - 256] = &a->order.name,     [KEY - 256] = &a->order.key_file,
-        [FILE_OPTION - 256] = &a->file,    [ID - 256] = &a->id,
-        [SERIAL - 256] = &a->serial,       [REASON - 256] = &a->reason};
+    const char **const texts[] = {[AUTHORITY - 256] = &a->authority,
+                                  [CONFIG_DIR - 256] = &a->config_dir,
+                                  [OUT - 256] = &a->out,
+                                  [FLOCK - 256] = &a->order.flock,
+                                  [NAME - 256] = &a->order.name,
+                                  [KEY - 256] = &a->order.key_file,
+                                  [FILE_OPTION - 256] = &a->file,
+                                  [ID - 256] = &a->id,
+                                  [SERIAL - 256] = &a->serial,
+                                  [REASON - 256] = &a->reason};
     bool *const flags[] = {[DOOR - DOOR] = &a->door,
                            [ADD - DOOR] = &a->add,
                            [SWAP - DOOR] = &a->swap,
@@ -413,28 +444,27 @@ static int take(struct asked *a, int option, const char *value)
     return DONE;
 }
 
-static const struct option longs[] = {
-    {"authority", required_argument, NULL, AUTHORITY},
-    {"config-dir", required_argument, NULL, CONFIG_DIR},
-    {"out", required_argument, NULL, OUT},
-    {"flock", required_argument, NULL, FLOCK},
-    {"name", required_argument, NULL, NAME},
-    {"tenant", required_argument, NULL, TENANT},
-    {"service", required_argument, NULL, SERVICE},
-    {"days", required_argument, NULL, DAYS},
-    {"from", required_argument, NULL, FROM},
-    {"key", required_argument, NULL, KEY},
-    {"door", no_argument, NULL, DOOR},
-    {"add", no_argument, NULL, ADD},
-    {"swap", no_argument, NULL, SWAP},
-    {"retire", no_argument, NULL, RETIRE},
-    {"file", required_argument, NULL, FILE_OPTION},
-    {"id", required_argument, NULL, ID},
-    {"serial", required_argument, NULL, SERIAL},
-    {"reason", required_argument, NULL, REASON},
-    {"json", no_argument, NULL, JSON},
-    {"help", no_argument, NULL, 'h'},
-    {0}};
+static const struct option longs[] = {{"authority", required_argument, NULL, AUTHORITY},
+                                      {"config-dir", required_argument, NULL, CONFIG_DIR},
+                                      {"out", required_argument, NULL, OUT},
+                                      {"flock", required_argument, NULL, FLOCK},
+                                      {"name", required_argument, NULL, NAME},
+                                      {"tenant", required_argument, NULL, TENANT},
+                                      {"service", required_argument, NULL, SERVICE},
+                                      {"days", required_argument, NULL, DAYS},
+                                      {"from", required_argument, NULL, FROM},
+                                      {"key", required_argument, NULL, KEY},
+                                      {"door", no_argument, NULL, DOOR},
+                                      {"add", no_argument, NULL, ADD},
+                                      {"swap", no_argument, NULL, SWAP},
+                                      {"retire", no_argument, NULL, RETIRE},
+                                      {"file", required_argument, NULL, FILE_OPTION},
+                                      {"id", required_argument, NULL, ID},
+                                      {"serial", required_argument, NULL, SERIAL},
+                                      {"reason", required_argument, NULL, REASON},
+                                      {"json", no_argument, NULL, JSON},
+                                      {"help", no_argument, NULL, 'h'},
+                                      {0}};
 
 static const struct command {
     const char *name;

@@ -85,8 +85,8 @@ static void set_certificate(json_t *o, const struct sl_ca_shown *s, int64_t now)
     set(o, "id", hex(cert->id.b, sizeof cert->id.b));
     set(o, "key", json_string(s->key));
     set(o, "serial", hex(cert->serial, sizeof cert->serial));
-    set(o, "issuer", s->issuer < SL_AUTHORITIES_MAX ? json_string(s->authority[s->issuer])
-                                                    : json_null());
+    set(o, "issuer",
+        s->issuer < SL_AUTHORITIES_MAX ? json_string(s->authority[s->issuer]) : json_null());
     set(o, "sound", json_boolean(s->sound));
     set(o, "not_before", time_of(cert->not_before));
     set(o, "not_after", time_of(cert->not_after));
@@ -161,7 +161,8 @@ static void show_bundle(const struct sl_ca_shown *s)
         line("authority", text);
     }
     for (size_t i = 0; i < s->held.n_doors; i++) {
-        (void)snprintf(text, sizeof text, "%s%s", s->door[i], i == 0 ? "  listened on" : "  dialled");
+        (void)snprintf(text, sizeof text, "%s%s", s->door[i],
+                       i == 0 ? "  listened on" : "  dialled");
         line("door", text);
     }
 }

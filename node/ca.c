@@ -105,9 +105,10 @@ static int find_signer(struct sl_ca *ca, const struct sl_authority *first)
     if (r == 0)
         r = sl_authority_read(path, &other);
     if (r == STARLING_ENOENT)
-        return sl_fail(STARLING_EAUTH,
-                       "the bundle of %s says that authority %s signs, and its file %s is not there",
-                       ca->path, fingerprint, path);
+        return sl_fail(
+            STARLING_EAUTH,
+            "the bundle of %s says that authority %s signs, and its file %s is not there", ca->path,
+            fingerprint, path);
     if (r < 0)
         return r;
     if (memcmp(other.signer.public_key, key, SL_KEY_LEN) == 0)
@@ -287,7 +288,8 @@ void sl_ca_title(const struct sl_credentials *credentials, char *out, size_t cap
     memset(&none, 0, sizeof none);
     const struct sl_crypto crypto = sl_crypto_port(&none);
     if (credentials->cert_len == 0)
-        (void)snprintf(out, cap, "Starling: the authorities and doors of a flock (starling ca show)");
+        (void)snprintf(out, cap,
+                       "Starling: the authorities and doors of a flock (starling ca show)");
     else if (sl_cert_decode(&crypto, sl_span_of(credentials->cert, credentials->cert_len), &cert))
         (void)snprintf(out, cap, "Starling: credentials of node %s (starling ca show)", cert.name);
     else
@@ -344,8 +346,8 @@ static int take_step(struct sl_ca *ca, bool door, enum sl_ca_step step)
     switch (step) {
     case SL_CA_ADD:
         if (*n == most)
-            return sl_fail(STARLING_EINVAL, "the bundle has %zu of the kind '%s', and no more fit in",
-                           most, what);
+            return sl_fail(STARLING_EINVAL,
+                           "the bundle has %zu of the kind '%s', and no more fit in", most, what);
         if (!door)
             return add_authority(ca);
         sl_entropy(keys[(*n)++], 32);

@@ -80,13 +80,7 @@ int sl_ca_revoke(const struct sl_ca *ca, const struct sl_revocation *what) SL_MU
 
 /* ---- looking ---- */
 
-enum sl_ca_kind {
-    SL_CA_AUTHORITY,
-    SL_CA_BUNDLE,
-    SL_CA_CREDENTIALS,
-    SL_CA_NODE_KEY,
-    SL_CA_REVOKED
-};
+enum sl_ca_kind { SL_CA_AUTHORITY, SL_CA_BUNDLE, SL_CA_CREDENTIALS, SL_CA_NODE_KEY, SL_CA_REVOKED };
 
 struct sl_ca_shown {
     enum sl_ca_kind kind;
@@ -98,7 +92,8 @@ struct sl_ca_shown {
     bool sound;    /* that one signed it, and it is about the key beside it */
     char tenant[SL_CERT_TENANTS_MAX][SL_NAME_LEN_MAX + 1]; /* of cert: name, or id where unknown */
     struct sl_revoked revoked;
-    char authority[SL_AUTHORITIES_MAX][SL_FINGERPRINT_TEXT], door[SL_DOORS_MAX][SL_FINGERPRINT_TEXT];
+    char authority[SL_AUTHORITIES_MAX][SL_FINGERPRINT_TEXT],
+        door[SL_DOORS_MAX][SL_FINGERPRINT_TEXT];
 };
 
 /* What a file is and says. 0, STARLING_ENOENT, EAUTH (none of these, damaged, open to others), EIO,

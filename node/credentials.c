@@ -4,8 +4,8 @@
 
 #include <ini.h>
 #include <sodium.h>
-#include <stdarg.h>
 #include <starling.h>
+#include <stdarg.h>
 #include <stdio.h>
 
 #include "base/bytes.h"

@@ -93,8 +93,9 @@ json_t *sl_json_info(const starling_node *node, sl_usec now)
     return sl_json_object(
         "id", json_string(node->id_hex), "name", json_string(node->identity.name), "address",
         json_string(node->address), "flock", json_string(node->settings.flock), "zone",
-        json_string(node->settings.zone), "expires", json_string(expires), "version", json_string(starling_version()), "pid",
-        json_integer(getpid()), "uptime_ms", json_integer((now - node->started) / 1000), "epoch",
+        json_string(node->settings.zone), "expires", json_string(expires), "version",
+        json_string(starling_version()), "pid", json_integer(getpid()), "uptime_ms",
+        json_integer((now - node->started) / 1000), "epoch",
         json_integer((json_int_t)g.version.epoch), "root", json_string(root), "members",
         json_integer((json_int_t)g.n_members), "alive", json_integer((json_int_t)g.n_alive),
         "isolated", json_boolean(g.isolated), "remembered",

@@ -220,10 +220,11 @@ static void look_at_the_certificate(starling_node *node, sl_usec now, int64_t wa
                (long long)(identity->not_after - wall_s) / 3600 % 24);
         return;
     case SL_LIFE_OVER:
-        sl_log(&node->log, SL_ERROR,
-               "the certificate of node \"%s\" has expired, on %s: nobody lets this node in any "
-               "more; have it renewed (starling ca rotate FILE) and start the node with the new one",
-               identity->name, when);
+        sl_log(
+            &node->log, SL_ERROR,
+            "the certificate of node \"%s\" has expired, on %s: nobody lets this node in any "
+            "more; have it renewed (starling ca rotate FILE) and start the node with the new one",
+            identity->name, when);
         return;
     }
 }

@@ -30,7 +30,8 @@ static void put_entry(const struct sl_revocation *r, uint8_t out[UNSIGNED_LEN])
     out[72] = r->reason;
 }
 
-static void signed_text(const uint8_t entry[UNSIGNED_LEN], uint8_t out[sizeof domain + UNSIGNED_LEN])
+static void signed_text(const uint8_t entry[UNSIGNED_LEN],
+                        uint8_t out[sizeof domain + UNSIGNED_LEN])
 {
     memcpy(out, domain, sizeof domain);
     memcpy(out + sizeof domain, entry, UNSIGNED_LEN);

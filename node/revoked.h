@@ -25,9 +25,9 @@ struct sl_revocation {
 
 enum sl_revoked_reason {
     SL_REVOKED_UNSAID = 0,
-    SL_REVOKED_KEY_LOST = 1,   /* somebody else may have the key */
-    SL_REVOKED_REPLACED = 2,   /* another certificate is in use */
-    SL_REVOKED_GONE = 3        /* the node is no more */
+    SL_REVOKED_KEY_LOST = 1, /* somebody else may have the key */
+    SL_REVOKED_REPLACED = 2, /* another certificate is in use */
+    SL_REVOKED_GONE = 3      /* the node is no more */
 };
 
 #define SL_REVOKED_ENTRY 137

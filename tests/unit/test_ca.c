@@ -236,7 +236,8 @@ static void expect_no_other(const struct sl_credentials *good, const char *what,
     struct sl_credentials read;
     struct sl_ca_shown shown;
     int r = sl_credentials_read(file, &read);
-    ck_assert_msg(r == STARLING_EAUTH || (r == 0 && same(good, &read)), "%s at %zu: %d", what, at, r);
+    ck_assert_msg(r == STARLING_EAUTH || (r == 0 && same(good, &read)), "%s at %zu: %d", what, at,
+                  r);
     if (sl_ca_look(file, &shown) == 0) {
         ck_assert_int_eq(shown.kind, SL_CA_CREDENTIALS);
         ck_assert(shown.sound);
@@ -573,7 +574,8 @@ START_TEST(no_bit_of_a_list_may_change_and_no_byte_may_miss)
         put(path, good.p, i);
         ck_assert_int_eq(sl_revoked_read(path, &list), STARLING_EAUTH);
     }
-    ck_assert_int_eq(sl_ca_revoke(&ca, &a), STARLING_EAUTH); /* a damaged list is not written over */
+    ck_assert_int_eq(sl_ca_revoke(&ca, &a),
+                     STARLING_EAUTH); /* a damaged list is not written over */
     struct content now = content_of(path);
     ck_assert_uint_eq(now.len, good.len - 1);
 }

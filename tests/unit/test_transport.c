@@ -86,7 +86,8 @@ END_TEST
 /* ---- two doors -------------------------------------------------------------------------- */
 
 /* Close a side and open it again, to listen on a door of its own and to know `other` as well. */
-static struct side *open_with_doors(const uint8_t secret[32], const uint8_t own[32], const uint8_t *other)
+static struct side *open_with_doors(const uint8_t secret[32], const uint8_t own[32],
+                                    const uint8_t *other)
 {
     memcpy(door_secret, secret, 32);
     memcpy(door_public, own, 32);
