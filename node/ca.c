@@ -5,9 +5,11 @@
 #include "node/ca.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sodium.h>
 #include <starling.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "base/bytes.h"
@@ -296,6 +298,36 @@ void sl_ca_title(const struct sl_credentials *credentials, char *out, size_t cap
         (void)snprintf(out, cap, "Starling: credentials (starling ca show)");
 }
 
+/* ---- one at a time ---------------------------------------------------------------------- */
+
+/* Of two rotations, or two revocations, at once the later one would undo the other. Held until the
+ * descriptor is closed, so that a killed command leaves none behind; nodes do not look at it. */
+static int lock(const struct sl_ca *ca)
+{
+    int fd = open(ca->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    int r = fd;
+    while (fd >= 0 && (r = flock(fd, LOCK_EX)) < 0 && errno == EINTR)
+        ;
+    if (r >= 0)
+        return fd;
+    r = sl_fail(STARLING_EIO, "cannot lock %s: %s", ca->path, strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return r;
+}
+
+/* Read again what is there now. */
+static int reopen(struct sl_ca *ca)
+{
+    struct sl_ca now;
+    int r = sl_ca_open(ca->path, &now);
+    if (r < 0)
+        return r;
+    *ca = now;
+    sl_ca_fini(&now);
+    return 0;
+}
+
 /* ---- rotation --------------------------------------------------------------------------- */
 
 static int write_bundle(const struct sl_ca *ca)
@@ -366,27 +398,37 @@ static int take_step(struct sl_ca *ca, bool door, enum sl_ca_step step)
     return STARLING_EINVAL;
 }
 
+static int rotate(struct sl_ca *ca, bool door, enum sl_ca_step step,
+                  char ret_moved[SL_FINGERPRINT_TEXT])
+{
+    void (*name)(const uint8_t *, char *) = door ? sl_door_fingerprint : sl_authority_fingerprint;
+    uint8_t(*keys)[32] = door ? ca->bundle.door : ca->bundle.authority;
+    size_t *n = door ? &ca->bundle.n_doors : &ca->bundle.n_authorities;
+    if (step == SL_CA_RETIRE)
+        name(keys[*n - 1], ret_moved);
+    int r = take_step(ca, door, step);
+    if (r == 0)
+        r = write_bundle(ca);
+    if (r == 0 && step != SL_CA_RETIRE)
+        name(keys[step == SL_CA_ADD ? *n - 1 : 0], ret_moved);
+    return r;
+}
+
 int sl_ca_rotate(struct sl_ca *ca, bool door, enum sl_ca_step step,
                  char ret_moved[SL_FINGERPRINT_TEXT])
 {
     struct sl_ca next = *ca;
-    void (*name)(const uint8_t *, char *) = door ? sl_door_fingerprint : sl_authority_fingerprint;
-    uint8_t(*keys)[32] = door ? next.bundle.door : next.bundle.authority;
-    size_t *n = door ? &next.bundle.n_doors : &next.bundle.n_authorities;
-    if (step == SL_CA_RETIRE)
-        name(keys[*n - 1], ret_moved);
-    int r = take_step(&next, door, step);
-    if (r == 0)
-        r = write_bundle(&next);
-    if (r == 0 && step != SL_CA_RETIRE)
-        name(keys[step == SL_CA_ADD ? *n - 1 : 0], ret_moved);
+    int fd = lock(ca), r = fd;
+    if (r >= 0)
+        r = reopen(&next);
+    if (r >= 0)
+        r = rotate(&next, door, step, ret_moved);
+    if (r >= 0)
+        r = reopen(ca); /* who signs may have changed */
     sl_ca_fini(&next);
-    if (r < 0)
-        return r;
-    char path[PATH_MAX]; /* who signs may have changed */
-    memcpy(path, ca->path, sizeof path);
-    sl_ca_fini(ca);
-    return sl_ca_open(path, ca);
+    if (fd >= 0)
+        close(fd);
+    return r < 0 ? r : 0;
 }
 
 /* ---- revocation ------------------------------------------------------------------------- */
@@ -395,15 +437,19 @@ int sl_ca_revoke(const struct sl_ca *ca, const struct sl_revocation *what)
 {
     char path[PATH_MAX];
     struct sl_revoked list = {.n = 0};
-    int r = beside(ca->path, "revoked", path);
-    if (r == 0)
+    int fd = lock(ca), r = fd;
+    if (r >= 0)
+        r = beside(ca->path, "revoked", path);
+    if (r >= 0)
         r = sl_revoked_read(path, &list);
     if (r == STARLING_ENOENT)
         r = 0;
-    if (r == 0)
+    if (r >= 0)
         r = sl_revoked_add(&list, what, &ca->signer);
-    if (r == 0)
+    if (r >= 0)
         r = sl_revoked_write(path, &list);
     sl_revoked_fini(&list);
-    return r;
+    if (fd >= 0)
+        close(fd);
+    return r < 0 ? r : 0;
 }

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "node/files.h"
@@ -581,6 +582,43 @@ START_TEST(no_bit_of_a_list_may_change_and_no_byte_may_miss)
 }
 END_TEST
 
+/* Twenty processes at once, each with one. */
+START_TEST(of_many_who_revoke_at_once_none_undoes_another)
+{
+    char path[600];
+    struct sl_revoked list;
+    pid_t child[20];
+    for (uint8_t i = 0; i < SL_COUNT(child); i++) {
+        child[i] = fork();
+        ck_assert_int_ge(child[i], 0);
+        if (child[i] == 0) {
+            struct sl_revocation r = revocation(i);
+            _exit(sl_ca_revoke(&ca, &r) == 0 ? 0 : 1);
+        }
+    }
+    for (size_t i = 0; i < SL_COUNT(child); i++) {
+        int status;
+        ck_assert_int_eq(waitpid(child[i], &status, 0), child[i]);
+        ck_assert_int_eq(status, 0);
+    }
+    snprintf(path, sizeof path, "%s.revoked", place);
+    ck_assert_int_eq(sl_revoked_read(path, &list), 0);
+    ck_assert_uint_eq(list.n, SL_COUNT(child));
+    sl_revoked_fini(&list);
+}
+END_TEST
+
+START_TEST(a_rotation_begins_with_what_another_left)
+{
+    char moved[SL_FINGERPRINT_TEXT];
+    struct sl_ca stale = ca;
+    ck_assert_int_eq(sl_ca_rotate(&ca, false, SL_CA_ADD, moved), 0);
+    ck_assert_int_eq(sl_ca_rotate(&stale, true, SL_CA_ADD, moved), 0);
+    ck_assert_uint_eq(stale.bundle.n_authorities, 2);
+    ck_assert_uint_eq(stale.bundle.n_doors, 2);
+}
+END_TEST
+
 START_TEST(a_list_is_bounded)
 {
     struct sl_revoked list = {.n = 0};
@@ -619,6 +657,8 @@ int main(void)
     tcase_add_test(t, credentials_that_no_node_would_take_are_shown_as_such);
     tcase_add_test(t, a_list_grows_and_each_entry_is_signed);
     tcase_add_test(t, no_bit_of_a_list_may_change_and_no_byte_may_miss);
+    tcase_add_test(t, of_many_who_revoke_at_once_none_undoes_another);
+    tcase_add_test(t, a_rotation_begins_with_what_another_left);
     tcase_add_test(t, a_list_is_bounded);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
