@@ -14,6 +14,7 @@
 #define SL_SIGHTING_ENTRIES_MAX 64
 #define SL_MEMBERS_MAX 20000
 #define SL_CERT_MAX 640
+#define SL_REVOKED_MAX 10000 /* certificates taken back */
 #define SL_READ_DEPTH_MAX 8     /* nesting of MessagePack */
 #define SL_READ_NODES_MAX 65536 /* elements of one message */
 #define SL_LINKS_MAX 256        /* connections of one node, each way together */

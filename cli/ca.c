@@ -280,7 +280,6 @@ static int from_file(const struct asked *a, struct sl_revocation *what)
         return NO;
     }
     memcpy(what->flock, shown.cert.flock, sizeof what->flock);
-    memcpy(what->issuer, shown.cert.issuer, sizeof what->issuer);
     memcpy(what->serial, shown.cert.serial, sizeof what->serial);
     what->id = shown.cert.id;
     if (shown.cert.not_after > what->until - DAY_S) /* PROTOCOL.md: a day beyond its end at least */
@@ -302,7 +301,6 @@ static int from_words(const struct asked *a, const struct sl_ca *ca, struct sl_r
         !sl_unhex(what->serial, sizeof what->serial, a->serial, strlen(a->serial)))
         return misused("--serial is 32 digits, as starling ca show prints them");
     sl_flock_id(&crypto, a->order.flock, what->flock);
-    sl_issuer_id(&crypto, signer.public_key, what->issuer);
     sl_signer_fini(&signer);
     return DONE;
 }
@@ -331,11 +329,10 @@ static int revoke(const struct asked *a)
     if (r < 0)
         status = failed(r);
     if (status == DONE)
-        (void)printf(
-            "%s.revoked: one more. Nodes of this version do not read it: until they do, the "
-            "certificate is good until it ends\nor its authority and the doors are rotated "
-            "away (starling ca rotate).\n",
-            ca.path);
+        (void)printf("%s.revoked: one more.\n"
+                     "Next: copy it to one node that runs, beside its credentials as "
+                     "CREDENTIALS.revoked, with mode 0600; the flock knows within seconds.\n",
+                     ca.path);
     sl_ca_fini(&ca);
     return status;
 }

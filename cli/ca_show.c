@@ -103,11 +103,11 @@ static json_t *revoked(const struct sl_revoked *list)
     struct sl_revocation r;
     for (size_t i = 0; i < list->n; i++) {
         json_t *o = json_object();
-        if (sl_revoked_get(list, i, &r)) {
+        if (sl_revocation_read(list->entries[i], &r)) {
             set(o, "flock_id", hex(r.flock, sizeof r.flock));
             set(o, "id", hex(r.id.b, sizeof r.id.b));
             set(o, "serial", hex(r.serial, sizeof r.serial));
-            set(o, "issuer_id", hex(r.issuer, sizeof r.issuer));
+            set(o, "signer_id", hex(r.signer, sizeof r.signer));
             set(o, "at", time_of(r.at));
             set(o, "until", time_of(r.until));
             set(o, "reason", json_string(r.reason < SL_COUNT(reasons) ? reasons[r.reason] : ""));

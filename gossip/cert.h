@@ -14,6 +14,7 @@
 
 #define SL_AUTHORITIES_MAX 4
 #define SL_DOORS_MAX 2
+#define SL_CERT_SERIAL_AT 9 /* in its bytes */
 #define SL_FLOCK_LEN 16
 #define SL_CERT_TENANTS_MAX 16
 #define SL_CERT_PATTERNS_MAX 16

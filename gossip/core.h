@@ -25,6 +25,7 @@
 #include "gossip/hello.h"
 #include "gossip/params.h"
 #include "gossip/pool.h"
+#include "gossip/revocation.h"
 
 #define NONE UINT32_MAX
 #define NEIGHBOURS_MAX (2 * SL_RINGS * (SL_RING_WALK_MAX + 1))
@@ -39,7 +40,8 @@ enum message {
     MSG_LIST = 6,  /* depth, prefix, entries: id 16 | kind 1 | epoch 8 | seq 8 | hash 8 */
     MSG_WANT = 7,  /* entries: id 16 | kind 1 */
     MSG_HEARD = 8, /* your goodbye has been heard */
-    MSG_REFER = 9  /* addresses: knock there, there is no room for you here */
+    MSG_REFER = 9, /* addresses: knock there, there is no room for you here */
+    MSG_REVOKED = 10 /* last 0 or 1, entries of revocation.h in one bin */
 };
 
 /* ---- members ----------------------------------------------------------------------------
@@ -95,6 +97,8 @@ struct conn {
     sl_usec deadline; /* for the hello */
     unsigned bad;     /* messages that could not be read */
     bool told_heard;  /* we said that its goodbye was heard */
+    uint8_t serial[16];  /* of the certificate that was proven */
+    bool awaits_revoked; /* proven, and no fact is exchanged before it said what was revoked */
     sl_usec proven_at;
     sl_usec retire_at; /* nobody here wants it any more; SL_NEVER */
     int64_t tokens;    /* bytes it may still take */
@@ -275,6 +279,7 @@ struct sl_gossip {
     struct seed *seeds;
     size_t n_seeds, cap_seeds;
     sl_usec next_meeting, next_review;
+    struct sl_revoked revoked;
     sl_usec warn_refusals_at;   /* the next warning about a refused hello: not before */
     uint64_t n_refusals_unsaid; /* since the last */
     bool meeting_drawn;
@@ -408,6 +413,7 @@ void table_set_status(struct sl_gossip *g, uint32_t index, enum sl_status status
 void table_mark(struct sl_gossip *g, uint32_t index, unsigned dirty);
 void table_conflict(struct sl_gossip *g, const struct sl_id *id);
 void table_sweep(struct sl_gossip *g);
+void table_put_out(struct sl_gossip *g, uint32_t index);
 /* The goodbye of somebody forgotten who said one, or NULL. */
 struct sl_fact *grave_goodbye(const struct sl_gossip *g, const struct sl_id *id);
 bool grave_holds(const struct sl_gossip *g, const struct sl_id *id, struct sl_version version);
@@ -441,6 +447,15 @@ struct conn *conn_find(struct sl_gossip *g, sl_link link);
 void conn_hello(struct sl_gossip *g, struct conn *c, struct sl_span m);
 void conn_cut(struct sl_gossip *g, struct conn *c, enum sl_reason reason);
 void conn_gone(struct sl_gossip *g, struct conn *c, bool refused);
+/* Facts may be exchanged from now on. */
+void conn_open(struct sl_gossip *g, struct conn *c);
+
+/* ---- revoke.c ---- */
+
+void revoke_send_all(struct sl_gossip *g, struct conn *c);
+void revoke_receive(struct sl_gossip *g, struct conn *c, struct sl_read *r);
+/* By a fact's header alone (f NULL): its whole key. Of a record, by its certificate. */
+bool revoke_refuses(const struct sl_gossip *g, const struct sl_fact_header *h, const struct sl_fact *f);
 void conns_attach(struct sl_gossip *g, uint32_t member);
 bool link_accept(struct sl_gossip *g, sl_link link, const uint8_t c_d[SL_KEY_LEN]);
 void link_tick(struct sl_gossip *g);

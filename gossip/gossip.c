@@ -75,6 +75,7 @@ void sl_gossip_free(struct sl_gossip *g)
         table_fini(g);
     free_text(g, &g->record_sections);
     free_text(g, &g->vitals_sections);
+    sl_revoked_free(&g->revoked, mem(g));
     link_fini(g);
     join_fini(g);
     sl_alloc_free(mem(g), g->edges, g->cap_edges * sizeof *g->edges);
@@ -98,7 +99,7 @@ static void enter(struct sl_gossip *g, sl_usec now)
     sl_log(g->ports.log, SL_INFO, "this process did not run for %lld ms; deadlines shifted",
            (long long)(lag / 1000));
     for (size_t i = 0; i < g->n_conns; i++) {
-        if (g->conns[i].link && g->conns[i].stage != STAGE_PROVEN)
+        if (g->conns[i].link && (g->conns[i].stage != STAGE_PROVEN || g->conns[i].awaits_revoked))
             g->conns[i].deadline += lag;
     }
     watch_stall(g, lag);
@@ -202,6 +203,8 @@ static void dispatch(struct sl_gossip *g, struct conn *c, struct sl_read *r)
         r->failed = true;
         return;
     }
+    if (c->awaits_revoked && type != MSG_REVOKED && type != MSG_REFER)
+        return; /* it was to say what was revoked first */
     switch (type) {
     case MSG_BEAT:
         watch_beat(g, c, r);
@@ -229,6 +232,9 @@ static void dispatch(struct sl_gossip *g, struct conn *c, struct sl_read *r)
         break;
     case MSG_REFER:
         take_referral(g, c, r);
+        break;
+    case MSG_REVOKED:
+        revoke_receive(g, c, r);
         break;
     default: /* of a later version: skipped */
         break;

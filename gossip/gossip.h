@@ -80,6 +80,11 @@ void sl_gossip_seed(struct sl_gossip *g, sl_usec now, const struct sl_addr *addr
 void sl_gossip_unseed(struct sl_gossip *g, const struct sl_addr *addr);
 /* Say goodbye. SL_EV_LEFT follows once two neighbours (or all, if fewer) know. */
 void sl_gossip_leave(struct sl_gossip *g, sl_usec now);
+/* Certificates that an authority took back: whole entries of revocation.h, from a file. Told to everybody; who
+ * is meant is out. 0, STARLING_EAUTH (one is forged; those before it count), EINVAL (no whole entries). */
+int sl_gossip_revoke(struct sl_gossip *g, sl_usec now, struct sl_span entries) SL_MUST_USE;
+/* All that are known; borrowed until the next call that takes `now`. */
+struct sl_span sl_gossip_revoked(const struct sl_gossip *g);
 /* The wall clock was stepped. */
 void sl_gossip_wall(struct sl_gossip *g, sl_usec wall_offset_us);
 /* Do what is due. Early and extra calls are harmless. */
@@ -149,7 +154,7 @@ bool sl_gossip_find(const struct sl_gossip *g, const struct sl_id *id, struct sl
     X(messages_in) X(messages_out) X(bytes_in) X(bytes_out)                                        \
     X(facts_new) X(facts_old) X(facts_verified) X(facts_dropped_queue)                             \
     X(refused_frame) X(refused_hello) X(refused_version) X(refused_fact) X(refused_signature)     \
-    X(refused_quota) X(refused_unknown_origin)                                                     \
+    X(refused_quota) X(refused_unknown_origin) X(refused_revoked)                                                     \
     X(dials) X(links_in) X(links_proven) X(links_down)                                             \
     X(beats) X(beat_timeouts) X(sightings) X(answers) X(verdicts_down) X(stalls)                   \
     X(syncs) X(sync_bytes) X(meetings)

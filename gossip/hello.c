@@ -49,10 +49,10 @@ static void text_m2(struct text *t, const struct sl_hello *h, bool second_door, 
     add(t, body.p, body.len);
 }
 
-/* nonce, revocation root (none yet: zeros), certificate: the common tail. */
+/* nonce, revocation root, certificate: the common tail. */
 static size_t put_tail(const struct sl_hello *h, uint8_t *out, size_t len)
 {
-    memset(out + len, 0, 8);
+    sl_put64(out + len, h->revoked ? h->revoked->root : 0);
     sl_put16(out + len + 8, (uint16_t)h->cert.len);
     memcpy(out + len + 10, h->cert.p, h->cert.len);
     return len + 10 + h->cert.len;
@@ -74,6 +74,8 @@ static bool find_tail(struct sl_span m, size_t at, struct sl_span *ret_cert, str
 static enum sl_reason check_cert(const struct sl_hello *h, struct sl_span bytes, struct sl_cert *ret)
 {
     if (!sl_cert_check(h->crypto, h->bundle, bytes, ret) || !sl_cert_valid_at(ret, h->wall_s))
+        return SL_REASON_CERT;
+    if (h->revoked && sl_revoked_holds(h->revoked, &ret->id, ret->serial))
         return SL_REASON_CERT;
     return sl_id_eq(&ret->id, &h->id) ? SL_REASON_SELF : SL_OK;
 }
@@ -162,6 +164,11 @@ enum sl_reason sl_hello_finish(const struct sl_hello *h, const uint8_t c_d[SL_KE
     return SL_OK;
 }
 
+uint64_t sl_hello_root(struct sl_span m)
+{
+    return sl_get64(m.p + (m.p[0] == SL_M1 ? 35 : 18));
+}
+
 const char *sl_hello_cert_fault(const struct sl_hello *h, struct sl_span m, struct sl_cert *ret_peer)
 {
     struct sl_span bytes, body;
@@ -176,6 +183,8 @@ const char *sl_hello_cert_fault(const struct sl_hello *h, struct sl_span m, stru
     if (!sl_cert_valid_at(ret_peer, h->wall_s))
         return h->wall_s < ret_peer->not_before ? "its certificate is not valid yet"
                                                 : "its certificate has expired";
+    if (h->revoked && sl_revoked_holds(h->revoked, &ret_peer->id, ret_peer->serial))
+        return "its certificate was revoked";
     return "its certificate is in order";
 }
 

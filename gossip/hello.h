@@ -14,7 +14,7 @@
 #ifndef SL_GOSSIP_HELLO_H
 #define SL_GOSSIP_HELLO_H
 
-#include "gossip/cert.h"
+#include "gossip/revocation.h"
 
 #define SL_PROTOCOL_VERSION 1
 #define SL_M1 1
@@ -40,6 +40,7 @@ struct sl_hello {
     const struct sl_bundle *bundle;
     struct sl_span cert; /* own */
     struct sl_id id;     /* own */
+    const struct sl_revoked *revoked; /* NULL = none */
     int64_t wall_s;
 };
 
@@ -56,6 +57,8 @@ enum sl_reason sl_hello_finish(const struct sl_hello *h, const uint8_t c_d[SL_KE
 /* What is wrong with the certificate in m1 or m2, for the log: more than a stranger is told. *ret_peer is as
  * far as it could be read (name "" = not at all) and proves nothing. */
 const char *sl_hello_cert_fault(const struct sl_hello *h, struct sl_span m, struct sl_cert *ret_peer);
+/* The revocation root in m1 or m2, whose form was checked. */
+uint64_t sl_hello_root(struct sl_span m);
 const char *sl_reason_text(enum sl_reason reason);
 
 #endif

@@ -41,7 +41,7 @@ struct conn *conn_find(struct sl_gossip *g, sl_link link)
 static struct sl_hello hello_of(const struct sl_gossip *g)
 {
     return (struct sl_hello){.crypto = g->ports.crypto, .bundle = &g->config.bundle, .cert = g->config.cert,
-                             .id = g->id, .wall_s = (g->now + g->config.wall_offset_us) / SL_SEC(1)};
+                             .id = g->id, .revoked = &g->revoked, .wall_s = (g->now + g->config.wall_offset_us) / SL_SEC(1)};
 }
 
 static struct conn *conn_new(struct sl_gossip *g, sl_link link, enum stage stage, sl_usec deadline)
@@ -213,27 +213,43 @@ void conns_attach(struct sl_gossip *g, uint32_t member)
 {
     for (size_t i = 0; i < g->n_conns; i++) {
         struct conn *c = &g->conns[i];
-        if (c->link && c->stage == STAGE_PROVEN && c->member == NONE &&
+        if (c->link && c->stage == STAGE_PROVEN && !c->awaits_revoked && c->member == NONE &&
             sl_id_eq(&c->id, id_at(g, member)))
             attach(g, c, member);
     }
 }
 
-static void proven(struct sl_gossip *g, struct conn *c, const struct sl_cert *peer)
+/* Both ends know what was revoked: facts may come and go. */
+void conn_open(struct sl_gossip *g, struct conn *c)
 {
-    drop_m1(g, c);
-    c->stage = STAGE_PROVEN;
-    c->id = peer->id;
-    c->proven_at = g->now;
-    g->stats.links_proven++;
-    if (c->ours)
-        join_dialled(g, &c->addr, true);
+    c->awaits_revoked = false;
     introduce(g, c);
-    uint32_t member = table_find(g, &peer->id);
+    uint32_t member = table_find(g, &c->id);
     if (member != NONE && member_at(g, member)->status != SL_LEFT)
         attach(g, c, member);
     else
         retire(g, c, SL_GUEST_LINGER); /* unless its record comes and gives it a place */
+}
+
+/* `said` and `heard`: the revocation roots in the two hellos, which both ends compare alike. */
+static void proven(struct sl_gossip *g, struct conn *c, const struct sl_cert *peer, uint64_t said, uint64_t heard)
+{
+    drop_m1(g, c);
+    c->stage = STAGE_PROVEN;
+    c->id = peer->id;
+    memcpy(c->serial, peer->serial, sizeof c->serial);
+    c->proven_at = g->now;
+    g->stats.links_proven++;
+    if (c->ours)
+        join_dialled(g, &c->addr, true);
+    if (said != heard || said != g->revoked.root) /* or we have learned more since we said it */
+        revoke_send_all(g, c);
+    if (said == heard) {
+        conn_open(g, c);
+        return;
+    }
+    c->awaits_revoked = true;
+    c->deadline = g->now + SL_HELLO_TIMEOUT;
 }
 
 /* Warnings about refusals come now and then, however many knock. */
@@ -332,7 +348,7 @@ static void hello_accept(struct sl_gossip *g, struct conn *c, struct sl_span m)
         return;
     }
     out_send(g, c, m2, len);
-    proven(g, c, &peer);
+    proven(g, c, &peer, g->revoked.root, sl_hello_root(m));
     /* Somebody new: some find their way into the flock here, the others elsewhere. */
     bool stays = table_find(g, &peer.id) != NONE ||
                  (n_links(g) < SL_LINKS_ACCEPT_MAX / 2 &&
@@ -381,7 +397,7 @@ static void hello_finish(struct sl_gossip *g, struct conn *c, struct sl_span m)
         dial_failed(g, c, reason == SL_REASON_WANT);
         return;
     }
-    proven(g, c, &peer);
+    proven(g, c, &peer, sl_hello_root(sl_span_of(c->m1, c->m1_len)), sl_hello_root(m));
 }
 
 void conn_hello(struct sl_gossip *g, struct conn *c, struct sl_span m)
@@ -459,7 +475,7 @@ void link_tick(struct sl_gossip *g)
 {
     for (size_t i = 0; i < g->n_conns; i++) {
         struct conn *c = &g->conns[i];
-        if (!c->link || c->stage == STAGE_PROVEN || g->now < c->deadline)
+        if (!c->link || (c->stage == STAGE_PROVEN && !c->awaits_revoked) || g->now < c->deadline)
             continue;
         out_simple(g, SL_OUT_CUT, c->link, NULL);
         conn_gone(g, c, false);
@@ -476,7 +492,7 @@ sl_usec link_deadline(const struct sl_gossip *g)
     sl_usec t = SL_NEVER;
     for (size_t i = 0; i < g->n_conns; i++) {
         const struct conn *c = &g->conns[i];
-        if (c->link && c->stage != STAGE_PROVEN)
+        if (c->link && (c->stage != STAGE_PROVEN || c->awaits_revoked))
             t = sl_earlier(t, c->deadline);
     }
     if (g->leaving)

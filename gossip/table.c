@@ -317,6 +317,14 @@ static void forget(struct sl_gossip *g, uint32_t index)
     table_mark(g, index, DIRTY_FORGOTTEN);
 }
 
+/* Its certificate was revoked: it is nobody's watcher and nobody's accuser any more. */
+void table_put_out(struct sl_gossip *g, uint32_t index)
+{
+    if (is_live(member_at(g, index)))
+        table_set_status(g, index, SL_DOWN);
+    forget(g, index);
+}
+
 void table_sweep(struct sl_gossip *g)
 {
     if (g->now < g->next_sweep)
@@ -522,6 +530,10 @@ bool table_merge(struct sl_gossip *g, struct sl_span bytes, uint32_t from)
         self_foreign(g, &h);
         return false;
     }
+    if (revoke_refuses(g, &h, NULL)) {
+        g->stats.refused_revoked++;
+        return false;
+    }
     uint32_t index = table_find(g, &h.origin);
     if (!may_be_new(g, &h, bytes, index, from))
         return false;
@@ -532,6 +544,11 @@ bool table_merge(struct sl_gossip *g, struct sl_span bytes, uint32_t from)
     struct sl_fact *f = sl_pool_take(g->pool, bytes);
     if (!f) {
         g->stats.refused_fact++;
+        return false;
+    }
+    if (revoke_refuses(g, &h, f)) {
+        g->stats.refused_revoked++;
+        sl_pool_unref(g->pool, f);
         return false;
     }
     const uint8_t *key = f->who ? f->who->key : who_at(g, index)->key;

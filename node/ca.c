@@ -433,6 +433,23 @@ int sl_ca_rotate(struct sl_ca *ca, bool door, enum sl_ca_step step,
 
 /* ---- revocation ------------------------------------------------------------------------- */
 
+/* Signed by who signs now. */
+static int add_revocation(const struct sl_ca *ca, const struct sl_revocation *what,
+                          struct sl_revoked *list)
+{
+    uint8_t entry[SL_REVOCATION_LEN];
+    struct sl_signer signer = ca->signer;
+    const struct sl_crypto crypto = sl_crypto_port(&signer);
+    sl_revocation_sign(&crypto, signer.public_key, what, entry);
+    int r = sl_revoked_insert(list, &sl_alloc_system, &crypto, entry);
+    sl_signer_fini(&signer);
+    if (r == STARLING_EEXIST)
+        return sl_fail(r, "it is in the list already");
+    if (r == STARLING_ELIMIT)
+        return sl_fail(r, "the list has %d entries, and no more fit in", SL_REVOKED_MAX);
+    return r < 0 ? sl_fail(r, "out of memory for a list of %zu", list->n + 1) : 0;
+}
+
 int sl_ca_revoke(const struct sl_ca *ca, const struct sl_revocation *what)
 {
     char path[PATH_MAX];
@@ -441,14 +458,14 @@ int sl_ca_revoke(const struct sl_ca *ca, const struct sl_revocation *what)
     if (r >= 0)
         r = beside(ca->path, "revoked", path);
     if (r >= 0)
-        r = sl_revoked_read(path, &list);
+        r = sl_revoked_file_read(path, &list);
     if (r == STARLING_ENOENT)
         r = 0;
     if (r >= 0)
-        r = sl_revoked_add(&list, what, &ca->signer);
+        r = add_revocation(ca, what, &list);
     if (r >= 0)
-        r = sl_revoked_write(path, &list);
-    sl_revoked_fini(&list);
+        r = sl_revoked_file_write(path, sl_span_of(list.entries, list.n * SL_REVOCATION_LEN));
+    sl_revoked_free(&list, &sl_alloc_system);
     if (fd >= 0)
         close(fd);
     return r < 0 ? r : 0;

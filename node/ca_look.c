@@ -162,7 +162,7 @@ int sl_ca_look(const char *path, struct sl_ca_shown *ret)
     }
     if (r == 1 && len >= MAGIC_LEN && memcmp(text, "starling/1 revo", MAGIC_LEN) == 0) {
         shown.kind = SL_CA_REVOKED;
-        r = sl_revoked_read(path, &shown.revoked);
+        r = sl_revoked_file_read(path, &shown.revoked);
     }
     if (r == 1)
         r = look_at_text(path, text, &shown);
@@ -179,6 +179,6 @@ void sl_ca_shown_fini(struct sl_ca_shown *shown)
 {
     if (shown == NULL)
         return;
-    sl_revoked_fini(&shown->revoked);
+    sl_revoked_free(&shown->revoked, &sl_alloc_system);
     sodium_memzero(shown, sizeof *shown);
 }

@@ -101,7 +101,8 @@ json_t *sl_json_info(const starling_node *node, sl_usec now)
         "isolated", json_boolean(g.isolated), "remembered",
         json_integer((json_int_t)sl_snapshot_remembered(node)), "edges",
         json_integer((json_int_t)g.n_edges), "links", json_integer((json_int_t)g.n_links), "facts",
-        json_integer((json_int_t)g.n_facts), "memory_kb", json_integer(resident_kb()), "gossip",
-        gossip_counters(&g), "transport", transport_counters(node->transport), "store",
-        store_counters(node->store), NULL);
+        json_integer((json_int_t)g.n_facts), "revoked",
+        json_integer((json_int_t)(sl_gossip_revoked(node->gossip).len / SL_REVOCATION_LEN)),
+        "memory_kb", json_integer(resident_kb()), "gossip", gossip_counters(&g), "transport",
+        transport_counters(node->transport), "store", store_counters(node->store), NULL);
 }

@@ -129,6 +129,7 @@ static int from_authority(const struct sl_identity_options *options, struct sl_i
     r = sl_ca_open(path, &ca); /* with what rotation has made of it */
     if (r < 0)
         return r == STARLING_ENOENT ? STARLING_EIO : r;
+    memcpy(identity->authority, path, sizeof path);
     r = take_bundle(&ca.bundle, identity);
     if (r == 0)
         r = own_key(options->state_dir, identity);

@@ -5,6 +5,8 @@
 #ifndef SL_NODE_IDENTITY_H
 #define SL_NODE_IDENTITY_H
 
+#include <limits.h>
+
 #include "gossip/cert.h"
 #include "node/crypto.h"
 
@@ -18,6 +20,7 @@ struct sl_identity {
     char
         said_flock[SL_NAME_LEN_MAX + 1]; /* as credentials say, for an error's text; "" = nothing */
     int64_t not_before, not_after;
+    char authority[PATH_MAX]; /* the file it was issued from; "" with credentials */
     bool lasting; /* the key came from, or went to, the state directory */
     uint8_t
         door_secret[32]; /* CURVE secret of the listening side; its public half is in the bundle */

@@ -234,11 +234,34 @@ with Closed("prod") as f:
     roll("the old door shut")
     tap.check(len(f.show(f.authority)["doors"]) == 1 and f.show(f.authority)["doors"] != old_doors, "it is another door")
 
-    # ---- revocation, as far as it goes --------------------------------------------------------------
+    # ---- revocation -------------------------------------------------------------------------------
+    f.issue("n4")
+    f.join("n4")
+    tap.check(wait_for(lambda: f.all_see(4), 20 * SLOW) is not None, "a fourth node comes")
+    f["n2"].stop()  # away while it happens
+    wait_for(lambda: f["n1"].sees("n2", "left") and f["n4"].sees("n2", "left"), 20 * SLOW)
     r = f.ca("revoke", "--file", f.file("n3"), "--reason", "key-lost")
     listed = f.show(f.authority + ".revoked")["revoked"]
     tap.check(len(listed) == 1 and listed[0]["serial"] == f.show(f.file("n3"))["serial"] and listed[0]["reason"] == "key-lost"
-              and "do not read it" in r.stdout, "a revoked certificate is listed, and what that is worth is said")
+              and "CREDENTIALS.revoked" in r.stdout, "a revoked certificate is listed, and what comes next is told")
     r = f.ca("revoke", "--file", f.file("n3"), status=None)
     tap.check(r.returncode == 1 and "already" in r.stderr, "once is enough")
+
+    with open(f.file("n1") + ".new", "wb", opener=lambda p, flags: os.open(p, flags, 0o600)) as out:
+        out.write(open(f.authority + ".revoked", "rb").read())
+    os.rename(f.file("n1") + ".new", f.file("n1") + ".revoked")
+    took = wait_for(lambda: "n3" not in f["n1"].statuses() and "n3" not in f["n4"].statuses(), 20 * SLOW)
+    tap.check(took is not None and took < 4 * SLOW, "laid beside one node's credentials it puts that node out everywhere",
+              f"{took or 99:.2f} s, the second in which the file is looked at included")
+    tap.check(told(f["n3"], "refused our hello"), "which sees that it is refused")
+    f.join("n2")
+    tap.check(wait_for(lambda: f["n2"].info().get("revoked") == 1 and f["n2"].sees("n1", "alive")
+                       and "n3" not in f["n2"].statuses(), 20 * SLOW) is not None, "who was away learns it when it is back")
+    f["n3"].stop()
+    back = f.join("n3")
+    tap.check(told(back, " warning ", "refused our hello"), "started again the revoked one gets in nowhere")
+    f.ca("rotate", f.file("n3"))
+    back.stop()
+    f.join("n3")
+    tap.check(wait_for(lambda: f.all_see(4), 20 * SLOW) is not None, "with a new certificate the same key is let in again")
 tap.done()

@@ -534,28 +534,61 @@ START_TEST(a_list_grows_and_each_entry_is_signed)
     struct sl_revoked list;
     struct sl_revocation a = revocation(1), b = revocation(2), read;
     const struct sl_ca first = ca;
+    const struct sl_crypto crypto = sl_crypto_port(&ca.signer);
     snprintf(path, sizeof path, "%s.revoked", place);
     ck_assert_int_eq(sl_ca_revoke(&ca, &a), 0);
     ck_assert_int_eq(sl_ca_revoke(&ca, &a), STARLING_EEXIST);
     ck_assert_int_eq(sl_ca_rotate(&ca, false, SL_CA_ADD, moved), 0);
     ck_assert_int_eq(sl_ca_rotate(&ca, false, SL_CA_SWAP, moved), 0);
     ck_assert_int_eq(sl_ca_revoke(&ca, &b), 0);
-    ck_assert_int_eq(sl_revoked_read(path, &list), 0);
+    ck_assert_int_eq(sl_revoked_file_read(path, &list), 0);
     ck_assert_uint_eq(list.n, 2);
-    ck_assert(sl_revoked_get(&list, 1, &read));
+    ck_assert(sl_revocation_read(list.entries[1], &read));
     ck_assert_mem_eq(read.id.b, b.id.b, SL_ID_LEN);
     ck_assert_int_eq(read.until, b.until);
     ck_assert_int_eq(read.reason, SL_REVOKED_GONE);
-    ck_assert(!sl_revoked_get(&list, 2, &read));
-    ck_assert(sl_revoked_verify(&list, 0, first.signer.public_key));
-    ck_assert(!sl_revoked_verify(&list, 1, first.signer.public_key));
-    ck_assert(sl_revoked_verify(&list, 1, ca.signer.public_key));
-    for (size_t i = 0; i < SL_REVOKED_ENTRY; i++) {
+    ck_assert(sl_revocation_verify(&crypto, list.entries[0], first.signer.public_key));
+    ck_assert(!sl_revocation_verify(&crypto, list.entries[1], first.signer.public_key));
+    ck_assert(sl_revocation_verify(&crypto, list.entries[1], ca.signer.public_key));
+    for (size_t i = 0; i < SL_REVOCATION_LEN; i++) {
         list.entries[0][i] ^= 1;
-        ck_assert(!sl_revoked_verify(&list, 0, first.signer.public_key));
+        ck_assert(!sl_revocation_verify(&crypto, list.entries[0], first.signer.public_key));
         list.entries[0][i] ^= 1;
     }
-    sl_revoked_fini(&list);
+    sl_revoked_free(&list, &sl_alloc_system);
+}
+END_TEST
+
+START_TEST(a_set_is_the_same_in_whatever_order_it_was_told)
+{
+    struct sl_revoked there = {.n = 0}, back = {.n = 0};
+    const struct sl_crypto crypto = sl_crypto_port(&ca.signer);
+    uint8_t entry[40][SL_REVOCATION_LEN];
+    struct sl_revocation r;
+    for (uint8_t i = 0; i < 40; i++) {
+        r = revocation((uint8_t)(i * 7 + 1));
+        sl_revocation_sign(&crypto, ca.signer.public_key, &r, entry[i]);
+    }
+    for (size_t i = 0; i < 40; i++) {
+        ck_assert_int_eq(sl_revoked_insert(&there, &sl_alloc_system, &crypto, entry[i]), 0);
+        ck_assert_int_eq(sl_revoked_insert(&back, &sl_alloc_system, &crypto, entry[39 - i]), 0);
+        ck_assert_int_eq(sl_revoked_insert(&there, &sl_alloc_system, &crypto, entry[i]),
+                         STARLING_EEXIST);
+    }
+    ck_assert_uint_eq(there.root, back.root);
+    ck_assert_mem_eq(there.entries, back.entries, there.n * SL_REVOCATION_LEN);
+    ck_assert(sl_revoked_holds(&there, &r.id, r.serial));
+    ck_assert(!sl_revoked_holds(&there, &r.id, NULL)); /* this certificate, not its key */
+    r.serial[0] ^= 1;
+    ck_assert(!sl_revoked_holds(&there, &r.id, r.serial));
+    memset(r.serial, 0, sizeof r.serial);
+    sl_revocation_sign(&crypto, ca.signer.public_key, &r, entry[0]);
+    ck_assert_int_eq(sl_revoked_insert(&there, &sl_alloc_system, &crypto, entry[0]), 0);
+    r.serial[0] ^= 1;
+    ck_assert(sl_revoked_holds(&there, &r.id, r.serial)); /* any */
+    ck_assert(sl_revoked_holds(&there, &r.id, NULL));
+    sl_revoked_free(&there, &sl_alloc_system);
+    sl_revoked_free(&back, &sl_alloc_system);
 }
 END_TEST
 
@@ -571,9 +604,9 @@ START_TEST(no_bit_of_a_list_may_change_and_no_byte_may_miss)
         struct content bad = good;
         bad.p[i] ^= (uint8_t)(1 << i % 8);
         put(path, bad.p, bad.len);
-        ck_assert_int_eq(sl_revoked_read(path, &list), STARLING_EAUTH);
+        ck_assert_int_eq(sl_revoked_file_read(path, &list), STARLING_EAUTH);
         put(path, good.p, i);
-        ck_assert_int_eq(sl_revoked_read(path, &list), STARLING_EAUTH);
+        ck_assert_int_eq(sl_revoked_file_read(path, &list), STARLING_EAUTH);
     }
     ck_assert_int_eq(sl_ca_revoke(&ca, &a),
                      STARLING_EAUTH); /* a damaged list is not written over */
@@ -602,9 +635,9 @@ START_TEST(of_many_who_revoke_at_once_none_undoes_another)
         ck_assert_int_eq(status, 0);
     }
     snprintf(path, sizeof path, "%s.revoked", place);
-    ck_assert_int_eq(sl_revoked_read(path, &list), 0);
+    ck_assert_int_eq(sl_revoked_file_read(path, &list), 0);
     ck_assert_uint_eq(list.n, SL_COUNT(child));
-    sl_revoked_fini(&list);
+    sl_revoked_free(&list, &sl_alloc_system);
 }
 END_TEST
 
@@ -621,14 +654,16 @@ END_TEST
 
 START_TEST(a_list_is_bounded)
 {
-    struct sl_revoked list = {.n = 0};
+    struct sl_revoked list = {.n = SL_REVOKED_MAX, .cap = SL_REVOKED_MAX};
     struct sl_revocation r = revocation(0);
+    uint8_t entry[SL_REVOCATION_LEN];
+    const struct sl_crypto crypto = sl_crypto_port(&ca.signer);
     list.entries = calloc(SL_REVOKED_MAX, sizeof *list.entries);
     ck_assert_ptr_nonnull(list.entries);
     memset(list.entries, 0xee, SL_REVOKED_MAX * sizeof *list.entries);
-    list.n = SL_REVOKED_MAX;
-    ck_assert_int_eq(sl_revoked_add(&list, &r, &ca.signer), STARLING_ELIMIT);
-    sl_revoked_fini(&list);
+    sl_revocation_sign(&crypto, ca.signer.public_key, &r, entry);
+    ck_assert_int_eq(sl_revoked_insert(&list, &sl_alloc_system, &crypto, entry), STARLING_ELIMIT);
+    sl_revoked_free(&list, &sl_alloc_system);
 }
 END_TEST
 
@@ -656,6 +691,7 @@ int main(void)
     tcase_add_test(t, a_file_says_what_it_is_and_keeps_its_secrets);
     tcase_add_test(t, credentials_that_no_node_would_take_are_shown_as_such);
     tcase_add_test(t, a_list_grows_and_each_entry_is_signed);
+    tcase_add_test(t, a_set_is_the_same_in_whatever_order_it_was_told);
     tcase_add_test(t, no_bit_of_a_list_may_change_and_no_byte_may_miss);
     tcase_add_test(t, of_many_who_revoke_at_once_none_undoes_another);
     tcase_add_test(t, a_rotation_begins_with_what_another_left);
