@@ -414,6 +414,8 @@ bool sl_dialled_send(struct sl_transport *t, sl_link link, struct sl_span bytes)
     d->last_sent = t->now;
     if (sl_transport_put(t->out, rid, sizeof rid, bytes, &error))
         return true;
+    if (d->hello != NULL && d->state == SL_DIAL_DIALLING)
+        return true; /* shut already, and it will be said at the other door */
     /* libzmq has given the session up. Of one that was not open yet its events tell more. */
     if (error == EHOSTUNREACH && d->state == SL_DIAL_OPEN) {
         tell(t, d, SL_TELL_DOWN);

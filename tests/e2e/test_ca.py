@@ -90,15 +90,15 @@ def outlive(f):
               next((line[25:] for line in ending.text().splitlines() if "has expired" in line), "")[:120])
     end = f.show(f.file("ending"))["not_after"]
     wait_for(lambda: utc(-602) > end, 30 * SLOW)
-    f.issue("n4")
-    fresh = f.join("n4")
+    f.issue("later")
+    fresh = f.join("later")
     tap.check(told(fresh, " warning ", 'calls itself "ending"', "has expired"),
               "and who comes later refuses it, and says why")
     fresh.stop()
     ending.stop()
-    f.nodes.pop("n4")
+    f.nodes.pop("later")
     refuses_to_start(f, "ending", "started again it is refused", "has expired", "'ending'")
-    del f.ports["n4"]
+    del f.ports["later"]
 
 
 with Closed("prod") as f:

@@ -203,7 +203,7 @@ static struct sl_credentials full(void)
 {
     char moved[SL_FINGERPRINT_TEXT];
     struct sl_ca_order o = order();
-    static char tenant[8][8];
+    static char tenant[8][24];
     o.n_tenants = 8;
     for (size_t i = 0; i < o.n_tenants; i++) {
         snprintf(tenant[i], sizeof tenant[i], "t%zu", i);
