@@ -98,6 +98,7 @@ struct conn {
     unsigned bad;     /* messages that could not be read */
     bool told_heard;  /* we said that its goodbye was heard */
     uint8_t serial[16];  /* of the certificate that was proven */
+    int64_t not_after;   /* likewise, in seconds since 1970 */
     bool awaits_revoked; /* proven, and no fact is exchanged before it said what was revoked */
     sl_usec proven_at;
     sl_usec retire_at; /* nobody here wants it any more; SL_NEVER */
@@ -280,6 +281,7 @@ struct sl_gossip {
     size_t n_seeds, cap_seeds;
     sl_usec next_meeting, next_review;
     struct sl_revoked revoked;
+    sl_usec next_ends;          /* when to look whose certificate is over, if awake */
     sl_usec warn_refusals_at;   /* the next warning about a refused hello: not before */
     uint64_t n_refusals_unsaid; /* since the last */
     bool meeting_drawn;

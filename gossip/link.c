@@ -238,6 +238,7 @@ static void proven(struct sl_gossip *g, struct conn *c, const struct sl_cert *pe
     c->stage = STAGE_PROVEN;
     c->id = peer->id;
     memcpy(c->serial, peer->serial, sizeof c->serial);
+    c->not_after = peer->not_after;
     c->proven_at = g->now;
     g->stats.links_proven++;
     if (c->ours)
@@ -424,6 +425,11 @@ void conn_gone(struct sl_gossip *g, struct conn *c, bool refused)
         conn_free(g, c);
         return;
     case STAGE_PROVEN:
+        if (c->awaits_revoked && c->ours) { /* to whoever wanted it, the dial came to nothing */
+            g->stats.links_down++;
+            dial_failed(g, c, false);
+            return;
+        }
         break;
     }
     struct edge *e = c->member == NONE ? NULL : edge_of(g, c->member);
@@ -471,8 +477,44 @@ static void review(struct sl_gossip *g)
     }
 }
 
+/* Links outlive a certificate by an hour. When half of the peers seem to be over it is our clock that is
+ * wrong, or an operator who forgot all of them: then everything stays, and is said. */
+static void end_with_certificates(struct sl_gossip *g)
+{
+    if (g->now < g->next_ends)
+        return;
+    g->next_ends = g->now + SL_ENDS_EVERY;
+    const int64_t wall_s = (g->now + g->config.wall_offset_us) / SL_SEC(1);
+    size_t n = 0, n_over = 0;
+    for (size_t i = 0; i < g->n_conns; i++) {
+        const struct conn *c = &g->conns[i];
+        bool live = c->link && c->stage == STAGE_PROVEN;
+        n += live;
+        n_over += live && wall_s - SL_OUTLIVES_S > c->not_after;
+    }
+    if (n_over == 0)
+        return;
+    if (n > 1 && 2 * n_over >= n) {
+        if (may_warn(g))
+            sl_log(g->ports.log, SL_ERROR,
+                   "by this host's clock the certificates of %zu of %zu peers have expired: is the clock right? They stay "
+                   "connected",
+                   n_over, n);
+        return;
+    }
+    for (size_t i = 0; i < g->n_conns; i++) {
+        struct conn *c = &g->conns[i];
+        if (!c->link || c->stage != STAGE_PROVEN || wall_s - SL_OUTLIVES_S <= c->not_after)
+            continue;
+        sl_log(g->ports.log, SL_WARNING, "a peer's certificate has expired an hour ago; its link is cut");
+        out_simple(g, SL_OUT_CUT, c->link, NULL);
+        conn_gone(g, c, false);
+    }
+}
+
 void link_tick(struct sl_gossip *g)
 {
+    end_with_certificates(g);
     for (size_t i = 0; i < g->n_conns; i++) {
         struct conn *c = &g->conns[i];
         if (!c->link || (c->stage == STAGE_PROVEN && !c->awaits_revoked) || g->now < c->deadline)

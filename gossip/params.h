@@ -92,6 +92,8 @@
 #define SL_LINKS_ACCEPT_MAX 128 /* connections, beyond which no more are accepted: own dials keep their places */
 #define SL_REFER_MAX 4      /* members named to who finds no room */
 #define SL_REFER_LINGER SL_SEC(1)
+#define SL_ENDS_EVERY SL_SEC(10) /* between two looks at the certificates of live links */
+#define SL_OUTLIVES_S 3600 /* seconds that a link outlives them */
 #define SL_REFUSALS_EVERY SL_SEC(60) /* between two warnings about refused hellos */
 #define SL_SEED_BACKOFF SL_SEC(1)
 #define SL_SEED_BACKOFF_MAX SL_SEC(900)

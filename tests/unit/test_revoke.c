@@ -1,5 +1,5 @@
 /* test_revoke.c: who was revoked is out, and stays out, whatever anybody sends; and who says so must be
- * an authority. */
+ * an authority. Who has expired is out an hour later, unless it seems to be everybody. */
 #include <starling.h>
 #include <stdlib.h>
 
@@ -255,6 +255,113 @@ START_TEST(ten_thousand_are_kept_and_told_and_no_more)
 }
 END_TEST
 
+/* ---- the end of a certificate ----------------------------------------------------------- */
+
+#define ENDS INT64_C(1700002000)
+
+/* Peers that expire ENDS, over links from 4 on. */
+static void link_short_lived(unsigned first, unsigned n)
+{
+    for (unsigned p = first; p < first + n; p++) {
+        struct sl_crypto by = sl_crypto_port(&authority_signer);
+        struct sl_cert cert;
+        ck_assert(sl_cert_decode(&by, sl_span_of(peers[p].cert, peers[p].cert_len), &cert));
+        cert.not_after = ENDS;
+        peers[p].cert_len = sl_cert_sign(&by, &cert, peers[p].cert);
+        uint64_t proven = stats().links_proven;
+        link_as(&peers[p], 4 + 2 * p);
+        ck_assert_uint_eq(stats().links_proven, proven + 1);
+    }
+}
+
+static void wall_at(int64_t wall_s)
+{
+    sl_gossip_wall(g, SL_SEC(wall_s) - now);
+    cut_mask = 0;
+    pass(SL_SEC(11));
+}
+
+static bool was_cut(unsigned p)
+{
+    return (cut_mask & UINT64_C(1) << (4 + 2 * p)) != 0;
+}
+
+START_TEST(a_link_ends_an_hour_after_the_certificate)
+{
+    answering = true;
+    link_as(&peers[2], 8);
+    link_short_lived(1, 1);
+    everybody();
+    wall_at(ENDS + 3590 - 12);
+    ck_assert(!was_cut(1));
+    wall_at(ENDS + 3601);
+    ck_assert(was_cut(1));
+    ck_assert(!was_cut(2));
+    answering = false;
+}
+END_TEST
+
+START_TEST(when_half_of_the_peers_have_expired_the_own_clock_is_doubted)
+{
+    answering = true;
+    link_short_lived(1, 1); /* one of two: peer 0 is there from the start */
+    everybody();
+    wall_at(ENDS + 4000);
+    ck_assert(!was_cut(1));
+    answering = false;
+}
+END_TEST
+
+/* The hello that the core said last to the address of peer `p`, and how often it dialled there. */
+static struct {
+    unsigned p, n_dials;
+    sl_link link;
+    uint8_t m1[SL_M1_MAX];
+    size_t m1_len;
+} dialled;
+
+static void look_for_dials(const struct sl_out *o)
+{
+    struct sl_addr addr = address_number((uint8_t)(10 + dialled.p));
+    look_out(o);
+    if (o->type == SL_OUT_DIAL && sl_addr_eq(&o->addr, &addr)) {
+        dialled.n_dials++;
+        dialled.link = o->link;
+    }
+    if (o->type == SL_OUT_SEND && o->link == dialled.link && o->bytes.p[0] == SL_M1) {
+        memcpy(dialled.m1, o->bytes.p, o->bytes.len);
+        dialled.m1_len = o->bytes.len;
+    }
+}
+
+START_TEST(a_dial_whose_peer_never_tells_is_tried_again)
+{
+    struct sl_revoked set = {.root = 77};
+    const uint8_t c_core[SL_KEY_LEN] = {0}; /* as core_new leaves it */
+    uint8_t nonce[SL_NONCE_LEN] = {1}, m2[SL_M1_MAX];
+    size_t len;
+    struct sl_cert cert;
+    memset(&dialled, 0, sizeof dialled);
+    dialled.p = 1;
+    on_out = look_for_dials;
+    everybody();
+    for (unsigned i = 0; i < 100 && dialled.m1_len == 0; i++)
+        pass(SL_MS(50));
+    ck_assert_uint_gt(dialled.m1_len, 0);
+    struct sl_hello h = {.crypto = &peers[1].crypto, .bundle = &bundle, .cert = sl_span_of(peers[1].cert, peers[1].cert_len),
+                         .id = peers[1].id, .revoked = &set, .wall_s = 1700000000};
+    ck_assert_int_eq(sl_hello_accept(&h, c_core, sl_span_of(dialled.m1, dialled.m1_len), nonce, &cert, m2, &len), SL_OK);
+    sl_gossip_receive(g, now, dialled.link, m2, len);
+    drain();
+    const unsigned before = dialled.n_dials;
+    const sl_link waits = dialled.link;
+    cut_mask = 0;
+    pass(SL_SEC(20));
+    ck_assert(waits < 64 && (cut_mask & UINT64_C(1) << waits) != 0);
+    ck_assert_uint_gt(dialled.n_dials, before);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("revoke");
@@ -271,6 +378,9 @@ int main(void)
     tcase_add_test(t, two_who_differ_tell_each_other_before_any_fact);
     tcase_add_test(t, who_never_tells_is_cut);
     tcase_add_test(t, ten_thousand_are_kept_and_told_and_no_more);
+    tcase_add_test(t, a_link_ends_an_hour_after_the_certificate);
+    tcase_add_test(t, when_half_of_the_peers_have_expired_the_own_clock_is_doubted);
+    tcase_add_test(t, a_dial_whose_peer_never_tells_is_tried_again);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
     srunner_set_tap(r, "-");
