@@ -104,11 +104,13 @@ static int learn(struct sl_gossip *g, const uint8_t *entry)
         return -1;
     if (memcmp(r.flock, g->config.bundle.flock, SL_FLOCK_LEN) != 0)
         return 0;
+    const uint8_t *serial = memcmp(r.serial, (const uint8_t[16]){0}, 16) == 0 ? NULL : r.serial;
+    if (sl_revoked_holds(&g->revoked, &r.id, serial))
+        return 0;
     /* While authorities are rotated one of them may be unknown to us: who does not trust it is not bound by
      * what it takes back, and the peer who passes it on is not to blame. */
     const uint8_t *signer = signer_of(g, &r);
-    const uint8_t *serial = memcmp(r.serial, (const uint8_t[16]){0}, 16) == 0 ? NULL : r.serial;
-    if (!signer || sl_revoked_holds(&g->revoked, &r.id, serial))
+    if (!signer)
         return 0;
     if (!sl_revocation_verify(g->ports.crypto, entry, signer))
         return -1;

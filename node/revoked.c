@@ -49,7 +49,7 @@ int sl_revoked_file_read(const char *path, struct sl_revoked *ret)
     uint8_t *file = malloc(FILE_MAX);
     if (file == NULL)
         return sl_fail(STARLING_ENOMEM, "out of memory for %s", path);
-    ssize_t n = sl_file_read_secret(path, file, FILE_MAX);
+    ssize_t n = sl_file_read_given(path, file, FILE_MAX); /* laid there as credentials are */
     int r = n == STARLING_ELIMIT ? STARLING_EAUTH : (int)n;
     if (n >= 0)
         r = decode(path, file, (size_t)n, ret);
