@@ -473,6 +473,7 @@ int ca_main(int argc, char **argv)
 {
     struct asked a = {.now = (int64_t)time(NULL)};
     int c;
+    program = "starling ca";
     a.from = a.now;
     opterr = 0;
     while ((c = getopt_long(argc, argv, ":h", longs, NULL)) != -1) {
@@ -502,5 +503,5 @@ int ca_main(int argc, char **argv)
         }
         return status;
     }
-    return misused("'ca %s' is not a command", argv[optind]);
+    return misused("'%s' is not a command", argv[optind]);
 }

@@ -206,7 +206,8 @@ static void show_revoked(const json_t *list)
     for (size_t i = 0; (o = json_array_get(list, i)) != NULL; i++) {
         for (size_t k = 0; k < SL_COUNT(keys); k++) {
             const char *text = json_string_value(json_object_get(o, keys[k]));
-            table_cell(&t, text != NULL ? text : "");
+            bool all = text != NULL && text[strspn(text, "0")] == '\0' && text[0] != '\0';
+            table_cell(&t, text == NULL ? "" : all ? "(all of its key)" : text);
         }
     }
     table_print(&t);
