@@ -21,7 +21,7 @@ struct sl_identity {
         said_flock[SL_NAME_LEN_MAX + 1]; /* as credentials say, for an error's text; "" = nothing */
     int64_t not_before, not_after;
     char authority[PATH_MAX]; /* the file it was issued from; "" with credentials */
-    bool lasting; /* the key came from, or went to, the state directory */
+    bool lasting;             /* the key came from, or went to, the state directory */
     uint8_t
         door_secret[32]; /* CURVE secret of the listening side; its public half is in the bundle */
     uint8_t dial_public[32]; /* C_d: CURVE pair this process dials with, made anew each time */
