@@ -3,7 +3,7 @@
 # compiled nor distributed, and no other test would notice.
 . "$(dirname "$0")/tap.sh"
 
-sources=$(for dir in include $rooms tests/unit tests/api tests/sim tests/arch; do
+sources=$(for dir in include $rooms tests/unit tests/api tests/sim tests/fuzz tests/arch; do
     files_in "$dir" '*.[ch]'
     files_in "$dir" '*.sh'
 done)
