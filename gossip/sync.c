@@ -278,7 +278,7 @@ void sync_want(struct sl_gossip *g, struct conn *c, struct sl_read *r)
         const uint8_t *p = want.p + WANT_LEN * i;
         memcpy(id.b, p, SL_ID_LEN);
         uint32_t index = table_find(g, &id);
-        if (index != NONE)
+        if (index != NONE && p[16] != 0) /* no fact is of kind 0, and no table has a place for it */
             spread_push(g, index, p[16], (uint32_t)(c - g->conns));
     }
 }

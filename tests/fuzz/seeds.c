@@ -286,6 +286,10 @@ static void seed_messages(void)
     (void)begin(&w, 2, 7);
     sl_pack_bin(&w, entry, 17);
     message("want", &w);
+    entry[16] = 0;
+    (void)begin(&w, 2, 7);
+    sl_pack_bin(&w, entry, 17);
+    message("want-of-no-kind", &w);
     (void)begin(&w, 1, 8);
     message("heard", &w);
     (void)begin(&w, 2, 9);
