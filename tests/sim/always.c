@@ -54,6 +54,16 @@ void sim_always_fact(struct sim_world *w, size_t observer, const struct sim_iden
     *seen = f->version;
 }
 
+/* Whoever lies, what an honest node holds of another is what that one signed. */
+void sim_always_signed(struct sim_world *w, size_t observer, const struct sim_identity *who,
+                       const struct sl_fact *f)
+{
+    if (w->n_liars && sim_is_healthy(w, observer) &&
+        !sl_fact_verify(f, &w->pool_crypto, &w->bundle, who->signer.public_key))
+        sim_violation(w, "node %zu holds a fact of node %u that it never signed", observer,
+                      who->node);
+}
+
 /* ---- the forgotten ---- */
 
 /* Its process is there, awake or not. */
@@ -103,6 +113,8 @@ static void look_at(struct sim_world *w, size_t node)
     uint64_t peak = n->account.peak, links = n->links_peak;
     n->account.peak = n->account.used;
     n->links_peak = n->n_links;
+    if (n->liar == NULL && peak > w->measure.node_peak)
+        w->measure.node_peak = peak;
     if (n->too_large || peak <= w->settings.core_bytes)
         return;
     sl_gossip_info(n->core, &info);

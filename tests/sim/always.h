@@ -19,6 +19,9 @@ void sim_always_fini(struct sim_world *w);
 /* What a core told: a fact, and any event about a member. */
 void sim_always_fact(struct sim_world *w, size_t observer, const struct sim_identity *who,
                      const struct sl_fact *f);
+/* Likewise: whose is the signature? */
+void sim_always_signed(struct sim_world *w, size_t observer, const struct sim_identity *who,
+                       const struct sl_fact *f);
 void sim_always_event(struct sim_world *w, size_t observer, struct sim_identity *who,
                       enum sl_event_type type);
 /* A process begins; it is about to end, and its core is still there. */

@@ -271,6 +271,49 @@ static bool oom(struct call *c)
     return ok;
 }
 
+/* lie SET AT WAYS [every D] [rate N]: to or about the nodes AT */
+static bool lie(struct call *c)
+{
+    struct sim_set set, at;
+    sl_usec every = SL_MS(100);
+    uint64_t rate = 10;
+    const char *text;
+    if (!next_set(c, &set))
+        return false;
+    if (!next_set(c, &at)) {
+        sim_set_fini(&set);
+        return false;
+    }
+    unsigned ways = (text = next(c)) ? sim_lies_read(text) : 0;
+    bool ok = ways != 0 || fail(c, "'%s' is no lie", text ? text : ""), more = true;
+    while (ok && more) {
+        if (next_is(c, "every"))
+            ok = next_time(c, &every) && (every > 0 || fail(c, "every how long?"));
+        else if (next_is(c, "rate"))
+            ok = ((text = next(c)) && sim_parse_count(text, UINT32_MAX, &rate)) ||
+                 fail(c, "rate is a number");
+        else
+            more = false;
+    }
+    ok = ok && done(c);
+    for (size_t i = 0; i < c->w->n && ok && !c->dry; i++)
+        if (sim_set_has(&set, i))
+            sim_lie(c->w, i, ways, &at, every, (uint32_t)rate);
+    sim_set_fini(&set);
+    sim_set_fini(&at);
+    return ok;
+}
+
+static void lie_no_more(struct sim_world *w, size_t node)
+{
+    sim_lie(w, node, 0, NULL, 0, 0);
+}
+
+static bool truth(struct call *c)
+{
+    return each(c, lie_no_more);
+}
+
 /* clock SET +D | -D */
 static bool clock_step(struct call *c)
 {
@@ -390,6 +433,7 @@ void sim_calm(struct sim_world *w)
     for (size_t i = 0; i < w->n; i++) {
         if (w->nodes[i].cost != w->settings.cost)
             sim_slow(w, i, w->settings.cost);
+        sim_lie(w, i, 0, NULL, 0, 0);
         if (w->nodes[i].account.fail_ppm)
             sim_oom(w, i, 0);
         sim_thaw(w, i);
@@ -462,7 +506,7 @@ static const struct {
     {"clock", clock_step}, {"cut", cut},         {"hold", hold},   {"loss", loss},
     {"delay", delay},      {"heal", heal},       {"reset", reset}, {"update", update},
     {"health", health},    {"record", record},   {"calm", calm},   {"swarm", swarm},
-    {"measure", measure},  {"expect", expect},
+    {"measure", measure},  {"expect", expect},   {"lie", lie},     {"truth", truth},
 };
 
 bool sim_command(struct sim_script *s, struct sim_world *w, char *const *word, size_t n, bool dry,

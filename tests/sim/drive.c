@@ -102,11 +102,15 @@ void sim_exit(struct sim_world *w)
 static void act(struct sim_world *w, size_t node, const struct sl_out *out)
 {
     struct sim_node *n = &w->nodes[node];
+    struct sl_span said;
     switch (out->type) {
     case SL_OUT_SEND:
         if (out->bytes.len == 0 || out->bytes.len > SL_FRAME_MAX)
             sim_violation(w, "node %zu sends a message of %zu bytes", node, out->bytes.len);
-        (void)sim_send(w, node, out->link, out->bytes);
+        if (n->liar == NULL)
+            (void)sim_send(w, node, out->link, out->bytes);
+        else if ((said = sim_liar_says(w, node, out->bytes)).len)
+            (void)sim_send(w, node, out->link, said);
         return;
     case SL_OUT_DIAL:
         sim_dial(w, node, out->link, &out->addr);
@@ -264,7 +268,10 @@ static void read_message(struct sim_world *w, size_t node, struct sim_item *item
     struct sl_span bytes = sl_span_of(item->msg->bytes, item->msg->len);
     link = c->end[end].link;
     sim_trace(w, node, 2, link * 31 + sim_bytes_hash(bytes));
-    sl_gossip_receive(n->core, sim_mono(w, n), link, bytes.p, bytes.len);
+    if (n->liar)
+        bytes = sim_liar_hears(w, node, bytes);
+    if (bytes.len)
+        sl_gossip_receive(n->core, sim_mono(w, n), link, bytes.p, bytes.len);
 }
 
 static void hear_of_link(struct sim_world *w, size_t node, struct sim_item *item)

@@ -281,6 +281,7 @@ void sim_measure_fact(struct sim_world *w, size_t observer, const struct sim_ide
                       const struct sl_fact *f)
 {
     sim_always_fact(w, observer, who, f);
+    sim_always_signed(w, observer, who, f);
     if (w->measure.changes[who->node] == NULL)
         return;
     struct sl_record record;
@@ -310,6 +311,20 @@ void sim_window_open(struct sim_world *w, struct sim_window *win)
                                .bytes = w->net.n_bytes,
                                .messages = w->net.n_messages,
                                .changes = w->measure.n_changes};
+    for (size_t i = 0; i < w->n && win == &w->measure.rest; i++)
+        w->nodes[i].rest = w->nodes[i].traffic;
+}
+
+/* Who is suspect is offered last. */
+static uint64_t count_doubted(const struct sim_world *w)
+{
+    uint64_t n = 0;
+    enum sl_status status;
+    for (size_t o = 0; o < w->n; o++)
+        for (size_t s = 0; s < w->n && sim_is_healthy(w, o); s++)
+            n += s != o && sim_is_healthy(w, s) && sim_thinks(w, o, s, &status) &&
+                 status == SL_SUSPECT;
+    return n;
 }
 
 void sim_window_close(struct sim_world *w, struct sim_window *win)
@@ -322,6 +337,12 @@ void sim_window_close(struct sim_world *w, struct sim_window *win)
     win->bytes = w->net.n_bytes - win->bytes;
     win->messages = w->net.n_messages - win->messages;
     win->changes = w->measure.n_changes - win->changes;
+    if (win == &w->measure.rest)
+        w->measure.n_doubted = count_doubted(w);
+    for (size_t i = 0; i < w->n && win == &w->measure.rest; i++) {
+        struct sim_node *n = &w->nodes[i];
+        n->rest = (struct sim_traffic){n->traffic.sent - n->rest.sent, n->traffic.heard - n->rest.heard};
+    }
 }
 
 /* ---- agreement ---- */

@@ -86,6 +86,8 @@ struct sim_measure {
     sl_usec settled; /* how long the start took; -1 = it did not come about */
 
     struct sim_window rest, load;
+    uint64_t n_doubted; /* pairs of healthy nodes of whom one held the other suspect at the end of `rest` */
+    uint64_t node_peak; /* most memory that one honest core took */
     uint64_t zero_bytes, zero_messages; /* at time 0 of the scenario */
 };
 

@@ -181,7 +181,10 @@ static void transmit(struct sim_world *w, struct sim_conn *c, unsigned d, struct
     if (m->last)
         return;
     size_t frame = m->len + CURVE;
-    w->net.n_bytes += frame + (frame > 255 ? 9 : 2) + n_segments * SEGMENT;
+    frame += (frame > 255 ? 9 : 2) + n_segments * SEGMENT;
+    w->net.n_bytes += frame;
+    w->nodes[c->end[d].node].traffic.sent += frame;
+    w->nodes[c->end[1 - d].node].traffic.heard += frame;
     struct sim_dir *back = &c->dir[1 - d];
     if (back->ack_owed != SL_NEVER && w->now - back->ack_owed > ACK_DELAY)
         w->net.n_bytes += SEGMENT;
@@ -472,6 +475,10 @@ void sim_shaken(struct sim_world *w, struct sim_conn *c)
     c->state = SIM_CONN_OPEN;
     b->open = true;
     w->net.n_bytes += HANDSHAKE_BYTES;
+    w->nodes[a->node].traffic.sent += HANDSHAKE_BYTES / 2;
+    w->nodes[b->node].traffic.sent += HANDSHAKE_BYTES / 2;
+    w->nodes[a->node].traffic.heard += HANDSHAKE_BYTES / 2;
+    w->nodes[b->node].traffic.heard += HANDSHAKE_BYTES / 2;
     while (c->dir[0].held)
         transmit(w, c, 0, take(&c->dir[0].held));
 }

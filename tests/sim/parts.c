@@ -8,7 +8,7 @@ bool sim_is_healthy(const struct sim_world *w, size_t node)
 {
     const struct sim_node *n = &w->nodes[node];
     return n->life == SIM_RUNNING && !n->leaving && n->cost == w->settings.cost &&
-           n->account.fail_ppm == 0;
+           n->account.fail_ppm == 0 && n->liar == NULL;
 }
 
 /* Enough of the healthy can reach it for a quorum to be wrong about it. */

@@ -192,6 +192,63 @@ static double memory_peak(const struct sim_world *w)
 {
     return (double)w->memory.peak;
 }
+/* Of honest nodes, in the window `rest`: the most that one of them sent or heard, and the mean. */
+static double others(const struct sim_world *w, bool heard, bool mean)
+{
+    double sum = 0, most = 0;
+    size_t n = 0;
+    for (size_t i = 0; i < w->n; i++) {
+        const struct sim_node *at = &w->nodes[i];
+        double v = (double)(heard ? at->rest.heard : at->rest.sent);
+        if (at->liar)
+            continue;
+        n++;
+        sum += v;
+        most = v > most ? v : most;
+    }
+    if (!w->measure.rest.done || n == 0)
+        return NOT;
+    return (mean ? sum / (double)n : most) * 1e6 / (double)w->measure.rest.span;
+}
+
+static double sent_mean(const struct sim_world *w)
+{
+    return others(w, false, true);
+}
+static double sent_max(const struct sim_world *w)
+{
+    return others(w, false, false);
+}
+static double heard_mean(const struct sim_world *w)
+{
+    return others(w, true, true);
+}
+static double heard_max(const struct sim_world *w)
+{
+    return others(w, true, false);
+}
+
+static double lies(const struct sim_world *w)
+{
+    uint64_t n = 0;
+    for (size_t i = 0; i < w->n; i++)
+        n += w->nodes[i].liar ? w->nodes[i].liar->offered : 0;
+    return (double)n;
+}
+
+static double doubted(const struct sim_world *w)
+{
+    return w->measure.rest.done ? (double)w->measure.n_doubted : NOT;
+}
+
+static double node_peak(const struct sim_world *w)
+{
+    return (double)w->measure.node_peak;
+}
+static double pool_peak(const struct sim_world *w)
+{
+    return (double)w->pool_account.peak;
+}
 static double events(const struct sim_world *w)
 {
     return (double)w->n_events;
@@ -234,6 +291,14 @@ static const struct figure {
     {"forged", forged},
     {"memory_peak_bytes", memory_peak},
     {"events", events},
+    {"sent_s.mean", sent_mean},
+    {"sent_s.max", sent_max},
+    {"heard_s.mean", heard_mean},
+    {"heard_s.max", heard_max},
+    {"node_peak_bytes", node_peak},
+    {"pool_peak_bytes", pool_peak},
+    {"lies", lies},
+    {"doubted", doubted},
 };
 
 bool sim_report_figure(const struct sim_world *w, const char *name, double *ret, bool *ret_measured)

@@ -239,8 +239,8 @@ static size_t n_sets(const char *text)
 {
     static const char *const one[] = {"kill",  "off",    "on",      "freeze", "suspend", "thaw",
                                       "leave", "start",  "restart", "roll",   "slow",    "oom",
-                                      "clock", "update", "health",  "record"};
-    static const char *const two[] = {"cut", "hold", "loss", "delay", "reset"};
+                                      "clock", "update", "health",  "record", "truth"};
+    static const char *const two[] = {"cut", "hold", "loss", "delay", "reset", "lie"};
     for (size_t i = 0; i < SL_COUNT(two); i++)
         if (begins(text, two[i]))
             return 2;

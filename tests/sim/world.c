@@ -243,6 +243,7 @@ static void drop_event(struct sim_world *w, const struct sim_event *e)
     case SIM_LEAVE_OVER:
     case SIM_RULE_OVER:
     case SIM_POLL:
+    case SIM_LIE:
     case SIM_SCRIPT:
         break;
     }
@@ -256,6 +257,7 @@ void sim_world_fini(struct sim_world *w)
             sim_core_stop(w, i);
         free(w->nodes[i].links);
         free(w->nodes[i].known);
+        sim_liar_free(w->nodes[i].liar);
     }
     while (sim_heap_pop(&w->heap, &e))
         drop_event(w, &e);
@@ -306,6 +308,9 @@ static void dispatch(struct sim_world *w, const struct sim_event *e)
         break;
     case SIM_POLL:
         sim_poll(w);
+        break;
+    case SIM_LIE:
+        sim_liar_turn(w, e->node);
         break;
     case SIM_SCRIPT:
     case SIM_TASK:

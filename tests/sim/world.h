@@ -4,6 +4,7 @@
  *   life.c     nodes' lives: start, kill, freeze, leave ...
  *   drive.c    one core between its inputs and its outputs, as node/ drives it
  *   process.c  a process from its start to its end, and what it publishes
+ *   liar.c   members who lie
  *   net.c      connections, dials and probes over a TCP-like network; rules.c what breaks it
  *   measure.c  what is measured
  *   parts.c    who can reach whom; judge.c who is right; always.c what must hold at any time
@@ -25,6 +26,7 @@
 #include "tests/sim/always.h"
 #include "tests/sim/crypto.h"
 #include "tests/sim/heap.h"
+#include "tests/sim/liar.h"
 #include "tests/sim/measure.h"
 #include "tests/sim/memory.h"
 #include "tests/sim/net.h"
@@ -49,6 +51,7 @@ enum sim_event_kind {
     SIM_LEAVE_OVER,   /* node; n = process: it has waited long enough for its goodbye */
     SIM_RULE_OVER,    /* n = rule */
     SIM_POLL,         /* look for agreement */
+    SIM_LIE,          /* node: a liar has its turn */
     SIM_SCRIPT,       /* n = command of the scenario */
     SIM_TASK          /* p = something of the scenario that repeats */
 };
@@ -97,6 +100,11 @@ struct sim_link {
     unsigned end;
 };
 
+/* Bytes on the wire, headers included, acknowledgements not. */
+struct sim_traffic {
+    uint64_t sent, heard;
+};
+
 struct sim_node {
     enum sim_life life;
     sl_usec since;    /* of this life */
@@ -104,6 +112,7 @@ struct sim_node {
     uint32_t identity;
     struct sl_gossip *core;
     struct sl_store *store;
+    struct sim_liar *liar; /* it lies, or did; NULL: it is honest */
     struct sl_crypto crypto;
     struct sim_account account;
     struct sl_alloc alloc;
@@ -126,6 +135,7 @@ struct sim_node {
 
     struct sim_link *links;
     size_t n_links, cap_links;
+    struct sim_traffic traffic, rest; /* until now; in the window `rest`, at its beginning while it lasts */
     sl_link next_accept;
     bool leaving, left_known, isolated, store_failed;
     bool unsaid;       /* memory ran out when it published: as node/ does, it tries again */
@@ -179,6 +189,7 @@ struct sim_world {
     sl_usec zero; /* virtual time of the scenario's time 0 */
     struct sim_heap heap;
     uint64_t n_events;
+    size_t n_liars; /* who began to lie */
     struct sl_rand net_rand, fault_rand, work_rand, start_rand;
     struct sim_net net;
     struct sim_measure measure;
