@@ -218,8 +218,9 @@ static void judge(struct sl_gossip *g, uint32_t index)
     keep_since(&a->eighth_since, c.undenied >= eighth_of(c.watchers), g->now);
     bool most = c.standing > 0 && 4 * c.standing >= 3 * c.watchers;
     keep_since(&a->most_since, most, g->now);
-    bool down = c.standing > 0 && is_superseded(g, index);
-    down |= most && held_for(a->most_since, voice_hold(g, a), g->now, &recheck);
+    bool down = most && held_for(a->most_since, voice_hold(g, a), g->now, &recheck);
+    /* A record can claim any address: it takes half of the watchers as well (simulator, liar, claim). */
+    down |= majority && is_superseded(g, index);
     down |= held_for(a->half_since, SL_HALF_HOLD, g->now, &recheck);
     down |= held_for(a->eighth_since, SL_SUSPECT_HOLD, g->now, &recheck);
     /* A refusal crossed the network and is the kernel's word: no doubt holds it back. */
