@@ -60,7 +60,7 @@ struct member {
     uint32_t later;          /* facts of kinds that this version does not know: in g->later, + 1; 0 = none */
     uint16_t quota_at;       /* low bits of the tenth in which quota_left was counted */
     uint8_t quota_left;
-    uint8_t sighted_at;      /* low bits of the tens of seconds in which sightings_left was counted */
+    uint8_t sighted_at;      /* low bits of the SL_SIGHTINGS_EARN in which sightings_left was counted */
     uint8_t sightings_left;  /* versions of its sightings that we still pass on */
     uint8_t status; /* enum sl_status */
     uint8_t dirty;
@@ -96,6 +96,9 @@ struct conn {
     uint32_t member; /* of a proven one, once its record is known */
     sl_usec deadline; /* for the hello */
     unsigned bad;     /* messages that could not be read */
+    unsigned forged;  /* facts that it brought and their origins did not sign */
+    sl_usec excess, strange; /* until when what was refused of it counts: its own facts beyond its quota, records of
+                              * whom no authority of ours knows */
     bool told_heard;  /* we said that its goodbye was heard */
     uint8_t serial[16];  /* of the certificate that was proven */
     int64_t not_after;   /* likewise, in seconds since 1970 */
@@ -134,6 +137,8 @@ struct edge {
     sl_usec next_try;   /* dial, or beat a failing one; SL_NEVER */
     sl_usec tried_at;
     sl_link probe;      /* SL_OUT_PROBE under way: its number, 0 = none */
+
+    sl_usec named_until; /* its beats have asked us for answers: one in SL_NAMED_GAP takes it to here */
 
     /* what we say of it */
     uint8_t accused;    /* enum sl_how, 0 = nothing */
@@ -190,6 +195,12 @@ struct accused {
 struct later {
     uint32_t fact; /* number in the pool + 1; 0 = free */
     uint32_t next; /* of the same member, or the next free one, + 1 */
+};
+
+/* A member that brought forged facts. */
+struct foul {
+    struct sl_id id;
+    sl_usec until;
 };
 
 struct waiting { /* a fact on its way out */
@@ -271,6 +282,8 @@ struct sl_gossip {
     struct conn *conns; /* SL_LINKS_MAX slots at most */
     size_t n_conns, cap_conns;
     uint64_t next_link; /* odd */
+    struct foul fouls[SL_FOULS_MAX]; /* a ring; whoever is pushed out of it is refused no longer */
+    size_t next_foul;
     struct edge *edges;
     size_t n_edges, cap_edges;
     int64_t dial_tokens;
@@ -319,6 +332,7 @@ struct sl_gossip {
     size_t cap_waiting_map;
     uint32_t *flushing; /* scratch of spread_tick */
     size_t cap_flushing;
+    sl_usec own_until; /* facts of our own, at the rate that others take, have been sent up to here */
     sl_usec spread_due, batch_at; /* batch_at: when what is not urgent goes, all together */
 
     bool leaving, left; /* left: told so */
@@ -449,6 +463,10 @@ struct conn *conn_find(struct sl_gossip *g, sl_link link);
 void conn_hello(struct sl_gossip *g, struct conn *c, struct sl_span m);
 void conn_cut(struct sl_gossip *g, struct conn *c, enum sl_reason reason);
 void conn_gone(struct sl_gossip *g, struct conn *c, bool refused);
+/* The peer lies: its link is cut, and it is not let in again for a while. */
+void conn_expel(struct sl_gossip *g, struct conn *c);
+/* What it says cannot be read: its link is cut. */
+void conn_break(struct sl_gossip *g, struct conn *c);
 /* Facts may be exchanged from now on. */
 void conn_open(struct sl_gossip *g, struct conn *c);
 
@@ -526,9 +544,8 @@ size_t verdict_accusers(const struct sl_gossip *g, uint32_t index, uint64_t answ
 void verdict_shift(struct sl_gossip *g, sl_usec lag);
 void verdict_tick(struct sl_gossip *g);
 sl_usec verdict_deadline(const struct sl_gossip *g);
-/* What stands against a member: the highest `seen`, and by how many that count. */
-struct sl_version verdict_against(const struct sl_gossip *g, uint32_t index, size_t *ret_n);
-size_t verdict_threshold(const struct sl_gossip *g, uint32_t index);
+/* What stands against a member: the highest `seen`, by how many that count, and whether these could soon fell it. */
+struct sl_version verdict_against(const struct sl_gossip *g, uint32_t index, size_t *ret_n, bool *ret_presses);
 
 /* twins.c */
 void twins_look(struct sl_gossip *g, uint32_t index);
@@ -540,11 +557,13 @@ sl_usec twins_deadline(const struct sl_gossip *g);
 struct news {
     uint8_t kind;
     bool urgent, refused; /* refused: the kernel said so */
-    struct sl_sighting fresh[SL_SIGHTING_ENTRIES_MAX];
+    struct sl_id fresh[SL_SIGHTING_ENTRIES_MAX]; /* whom it accuses anew */
     size_t n;
 };
 void spread_look(const struct sl_fact *before, const struct sl_fact *f, struct news *ret);
 void spread_news(struct sl_gossip *g, uint32_t member, const struct news *news, uint32_t from);
+/* How many versions of its sightings are passed on to all before we wait for SL_SIGHTINGS_EARN. */
+unsigned spread_sightings_left(const struct sl_gossip *g, struct member *m);
 void spread_seen(struct sl_gossip *g, uint32_t member, uint8_t kind, uint32_t from);
 void spread_push(struct sl_gossip *g, uint32_t member, uint8_t kind, uint32_t conn);
 /* Straight to one connection, of whomever it is. */

@@ -6,8 +6,6 @@
 #include "base/pack.h"
 #include "gossip/core.h"
 
-#define BAD_MESSAGES_MAX 3 /* of one link; then it is cut */
-
 /* ---- life ------------------------------------------------------------------------------- */
 
 static int setup(struct sl_gossip *g)
@@ -174,6 +172,8 @@ static void take_facts(struct sl_gossip *g, struct conn *c, struct sl_read *r, s
         if (!sl_read_bin(r, SL_RECORD_MAX, &bytes))
             return;
         table_merge(g, bytes, slot);
+        if (g->conns[slot].forged >= SL_BAD_MAX)
+            return;
     }
     uint32_t member = table_find(g, &peer);
     if (c->link != link || c->told_heard || member == NONE || member_at(g, member)->status != SL_LEFT)
@@ -257,14 +257,14 @@ void sl_gossip_receive(struct sl_gossip *g, sl_usec now, sl_link link, const voi
     sl_read_init(&r, p, len);
     dispatch(g, c, &r);
     verdict_settle(g);
-    if (!r.failed)
+    g->stats.refused_frame += r.failed;
+    if (c->link != link) /* it ended meanwhile */
         return;
-    g->stats.refused_frame++;
-    if (c->link == link && ++c->bad >= BAD_MESSAGES_MAX) {
-        sl_log(g->ports.log, SL_WARNING, "a peer sent %u messages that cannot be read; its link is cut", c->bad);
-        out_simple(g, SL_OUT_CUT, c->link, NULL);
-        conn_gone(g, c, false);
-    }
+    c->bad += r.failed;
+    if (c->forged >= SL_BAD_MAX)
+        conn_expel(g, c);
+    else if (c->bad >= SL_BAD_MAX)
+        conn_break(g, c);
 }
 
 int sl_gossip_put(struct sl_gossip *g, sl_usec now, enum sl_kind kind, struct sl_span sections, bool urgent)

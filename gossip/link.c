@@ -116,8 +116,36 @@ static void draw_nonce(struct sl_gossip *g, uint8_t nonce[SL_NONCE_LEN])
     }
 }
 
+static bool is_foul(const struct sl_gossip *g, const struct sl_id *id)
+{
+    for (size_t i = 0; i < SL_FOULS_MAX; i++) {
+        if (g->now < g->fouls[i].until && sl_id_eq(&g->fouls[i].id, id))
+            return true;
+    }
+    return false;
+}
+
+void conn_break(struct sl_gossip *g, struct conn *c)
+{
+    sl_log(g->ports.log, SL_WARNING, "a peer sent %u messages that cannot be read; its link is cut", c->bad);
+    out_simple(g, SL_OUT_CUT, c->link, NULL);
+    conn_gone(g, c, false);
+}
+
+void conn_expel(struct sl_gossip *g, struct conn *c)
+{
+    sl_log(g->ports.log, SL_WARNING, "a member forges facts or floods us; its link is cut, for %lld s",
+           (long long)(SL_FOUL_HOLD / SL_SEC(1)));
+    g->fouls[g->next_foul] = (struct foul){c->id, g->now + SL_FOUL_HOLD};
+    g->next_foul = (g->next_foul + 1) % SL_FOULS_MAX;
+    out_simple(g, SL_OUT_CUT, c->link, NULL);
+    conn_gone(g, c, false);
+}
+
 struct conn *conn_dial(struct sl_gossip *g, const struct sl_addr *addr, const struct sl_id *want)
 {
+    if (want && is_foul(g, want))
+        return NULL;
     for (size_t i = 0; i < g->n_conns; i++) {
         const struct conn *c = &g->conns[i];
         if (c->link && c->stage == STAGE_DIALLED && sl_addr_eq(&c->addr, addr))
@@ -343,6 +371,8 @@ static void hello_accept(struct sl_gossip *g, struct conn *c, struct sl_span m)
     }
     draw_nonce(g, nonce);
     enum sl_reason reason = sl_hello_accept(&h, c->c_d, m, nonce, &peer, m2, &len);
+    if (!reason && is_foul(g, &peer.id))
+        reason = SL_REASON_SIG;
     if (reason) {
         say_refused(g, &h, m, reason);
         hello_refused(g, c, reason);

@@ -53,6 +53,8 @@
 #define SL_GOOD_RESET SL_SEC(4)    /* an edge that worked this long starts its back-off anew */
 #define SL_ANSWER_GAP SL_MS(200)   /* between answers when enough accuse me to matter */
 #define SL_ANSWER_BACKOFF_MAX SL_SEC(64)
+#define SL_NAMED_BURST 8           /* answers that one peer's beats may ask of me at once */
+#define SL_NAMED_GAP SL_SEC(16)    /* and then */
 #define SL_DENY_AFTER 3             /* answers within SL_QUIET_RESET, and an accuser is denied */
 #define SL_DOUBTERS_MAX 16
 #define SL_FLAP_WINDOW SL_SEC(120)  /* who comes back twice within it stays suspect */
@@ -68,8 +70,12 @@
 #define SL_SPREAD_HIGH SL_MS(100)
 #define SL_SIGHTINGS_GAP_MIN SL_MS(50)
 #define SL_SIGHTINGS_GAP_MAX SL_MS(800)
-#define SL_SIGHTINGS_BURST 30 /* versions of one origin's that are passed on, then one in ten seconds */
-#define SL_SIGHTINGS_WIDE 4   /* of these go to everybody; the others to the eager half of the neighbours */
+#define SL_OWN_BURST 40 /* of SL_FACTS_BURST: facts of our own sent at once */
+#define SL_SIGHTINGS_BURST 30 /* versions of one origin's that are passed on, then one in: */
+#define SL_SIGHTINGS_EARN SL_SEC(30)
+#define SL_SIGHTINGS_WIDE 4   /* of the burst go to everybody; the others to the eager half of the neighbours */
+#define SL_SIGHTINGS_TAKE 20  /* of the origin's quota for each version beyond: one in two seconds */
+#define SL_SIGHTINGS_SPARE 20 /* and so much of it stays for its other facts */
 #define SL_WITHDRAW_GATHER SL_MS(200)
 #define SL_EDGE_BYTES_PER_SECOND (128 * 1024)
 #define SL_EDGE_BYTES_BURST (512 * 1024)
@@ -86,6 +92,13 @@
 /* "Joining, leaving, healing" */
 #define SL_HELLO_TIMEOUT SL_SEC(3)
 #define SL_LOBBY_TIMEOUT SL_SEC(2)
+#define SL_BAD_MAX 3            /* messages that cannot be read, or forged facts, of one link: then it is cut */
+#define SL_EXCESS_GAP SL_MS(500) /* a peer's own facts beyond its quota: two a second do no harm, */
+#define SL_EXCESS_MAX SL_SEC(100) /* 200 more, and its link is cut as well */
+#define SL_STRANGE_GAP SL_MS(100) /* records that do not hold: ten a second of one link are looked at, */
+#define SL_STRANGE_MAX SL_SEC(5)  /* and 50 at once */
+#define SL_FOUL_HOLD SL_SEC(60) /* and its peer is refused for so long */
+#define SL_FOULS_MAX 32
 #define SL_ADMIT_PER_SECOND 200
 #define SL_SEEDS_KEPT 1024
 #define SL_SEED_DIALS 3 /* at once */

@@ -72,11 +72,6 @@ void self_accused(struct sl_gossip *g, struct sl_version seen, bool by_quorum)
         return;
     if (seen.seq > g->heard_seen)
         g->heard_seen = seen.seq;
-    size_t n = 0;
-    if (!by_quorum) {
-        verdict_against(g, g->self, &n);
-        by_quorum = n >= verdict_threshold(g, g->self);
-    }
     if (g->now - g->answered_at > SL_QUIET_RESET)
         g->answer_backoff = 0;
     sl_usec gap = by_quorum ? SL_ANSWER_GAP : g->answer_backoff ? g->answer_backoff : SL_ANSWER_GAP;
@@ -98,7 +93,8 @@ static void count_doubter(struct sl_gossip *g, const struct sl_id *id)
     }
     if (!sl_id_eq(&at->id, id) || g->now - at->since >= SL_QUIET_RESET)
         *at = (struct doubter){.id = *id, .since = g->now};
-    at->answers++;
+    if (++at->answers >= SL_DENY_AFTER) /* for as long as it goes on, and a while */
+        at->since = g->now;
 }
 
 static void answer(struct sl_gossip *g)
@@ -184,6 +180,10 @@ void self_foreign(struct sl_gossip *g, const struct sl_fact_header *header)
     bool again = g->jumped_at && g->now - g->jumped_at < SL_QUIET_RESET;
     g->jumped_at = g->now;
     uint64_t ms = (header->version.epoch > own.epoch ? header->version.epoch : own.epoch) >> 16;
+    if (ms + 1 >= UINT64_C(1) << 47) { /* no epoch is left above it: only a copy of our key can say so */
+        table_conflict(g, &g->id);
+        return;
+    }
     g->config.epoch = (ms + 1) << 16 | (sl_rand_u64(&g->rand) & 0xffff);
     g->seq = g->answered = g->heard_seen = 0;
     if (again)

@@ -128,15 +128,15 @@ static void wait_until(struct sl_gossip *g, struct waiting *w, sl_usec due)
 }
 
 /* Ready for whoever is told of it, `delay` from now. What is not urgent goes with whatever else is waiting: a message
- * costs as much as a fact. */
-static void wait_for(struct sl_gossip *g, struct waiting *w, sl_usec delay)
+ * costs as much as a fact. Nothing goes before `at_least`. */
+static void wait_for(struct sl_gossip *g, struct waiting *w, sl_usec delay, sl_usec at_least)
 {
     if (delay > SL_SPREAD_URGENT) {
         if (g->batch_at <= g->now)
             g->batch_at = g->now + delay;
         delay = g->batch_at - g->now;
     }
-    wait_until(g, w, g->now + delay);
+    wait_until(g, w, g->now + (delay > at_least ? delay : at_least));
 }
 
 /* Our own goes to everybody connected: a newcomer's neighbours are not settled when it begins to offer. So does what is
@@ -151,9 +151,20 @@ static bool gets(const struct edge *e, uint8_t kind, bool wide, uint32_t from)
     return (wide || (e->wanted && e->eager)) && !(kind == SL_SIGHTINGS && edge_fails(e));
 }
 
+/* What we say of ourselves keeps within what others take of us, or they would take us for one who floods: the host may
+ * change its mind as often as it likes, the newest version goes when there is room for it. */
+static sl_usec own_wait(struct sl_gossip *g, bool waits)
+{
+    const sl_usec burst = SL_OWN_BURST * SL_SEC(1) / SL_FACTS_PER_SECOND;
+    if (!waits) /* or an older version that has not left has paid for this one */
+        g->own_until = (g->own_until > g->now ? g->own_until : g->now) + SL_SEC(1) / SL_FACTS_PER_SECOND;
+    return g->own_until - g->now > burst ? g->own_until - g->now - burst : 0;
+}
+
 static void tell(struct sl_gossip *g, uint32_t member, uint8_t kind, sl_usec delay, bool wide, uint32_t from)
 {
     struct waiting *w = find(g, member, kind);
+    sl_usec at_least = from == NONE ? own_wait(g, w != NULL) : 0;
     for (size_t i = 0; i < g->n_edges; i++) {
         const struct edge *e = &g->edges[i];
         if (!gets(e, kind, wide, from))
@@ -166,7 +177,7 @@ static void tell(struct sl_gossip *g, uint32_t member, uint8_t kind, sl_usec del
         return;
     if (from != NONE)
         bit_clear(w, from);
-    wait_for(g, w, delay);
+    wait_for(g, w, delay, at_least);
 }
 
 /* Whom sightings accuse is told of them, whoever else is: who does not hear cannot answer, and would be felled by one
@@ -174,34 +185,29 @@ static void tell(struct sl_gossip *g, uint32_t member, uint8_t kind, sl_usec del
 static void tell_accused(struct sl_gossip *g, uint32_t member, const struct news *news, uint32_t from)
 {
     for (size_t i = 0; i < news->n; i++) {
-        uint32_t accused = table_find(g, &news->fresh[i].accused);
+        uint32_t accused = table_find(g, &news->fresh[i]);
         const struct edge *e = accused == NONE ? NULL : edge_of(g, accused);
         struct waiting *w = e && e->conn != NONE && e->conn != from ? add(g, member, SL_SIGHTINGS) : NULL;
         if (!w)
             continue;
         bit_set(w, e->conn);
-        wait_for(g, w, SL_SPREAD_URGENT);
+        wait_for(g, w, SL_SPREAD_URGENT, 0);
     }
 }
 
 /* A node whose network comes and goes changes its sightings all the time: of one origin we pass on a burst, then
- * one version in ten seconds. Whoever lacks one finds it by the roots, which by then differ no more. The number that is
- * left; -1 = this one is not passed on. */
-static int sightings_left(struct sl_gossip *g, struct member *m)
+ * one version in half a minute. Whoever lacks one finds it by the roots, which by then differ no more. */
+unsigned spread_sightings_left(const struct sl_gossip *g, struct member *m)
 {
-    uint8_t at = (uint8_t)(tenth_of(g, g->now) / 100), earned = (uint8_t)(at - m->sighted_at);
+    uint8_t at = (uint8_t)(tenth_of(g, g->now) / (SL_SIGHTINGS_EARN / SL_MS(100))), earned = (uint8_t)(at - m->sighted_at);
     m->sighted_at = at;
     m->sightings_left = (uint8_t)(earned > SL_SIGHTINGS_BURST - m->sightings_left ? SL_SIGHTINGS_BURST
                                                                                   : m->sightings_left + earned);
-    return m->sightings_left == 0 ? -1 : --m->sightings_left;
+    return m->sightings_left;
 }
 
-static bool same_sighting(const struct sl_sighting *a, const struct sl_sighting *b)
-{
-    return sl_id_eq(&a->accused, &b->accused) && a->how == b->how && sl_version_cmp(a->seen, b->seen) == 0;
-}
-
-/* What is in these sightings that was not in those before. */
+/* What is in these sightings that was not in those before. Whom they hold the same against as before need not hear that
+ * they do so in another way. */
 static void look_at_sightings(const struct sl_fact *before, const struct sl_fact *f, struct news *ret)
 {
     struct sl_sighting old[SL_SIGHTING_ENTRIES_MAX], now[SL_SIGHTING_ENTRIES_MAX];
@@ -212,11 +218,13 @@ static void look_at_sightings(const struct sl_fact *before, const struct sl_fact
         n_now = 0;
     for (size_t i = 0; i < n_now; i++) {
         size_t k = 0;
-        while (k < n_old && !same_sighting(&now[i], &old[k]))
+        while (k < n_old && !(sl_id_eq(&now[i].accused, &old[k].accused) && sl_version_cmp(now[i].seen, old[k].seen) == 0))
             k++;
-        if (k < n_old)
+        if (k < n_old && now[i].how == old[k].how)
             continue;
-        ret->fresh[ret->n++] = now[i];
+        if (k == n_old)
+            ret->fresh[ret->n++] = now[i].accused;
+        ret->urgent = true;
         ret->refused |= now[i].how == SL_REFUSED;
     }
 }
@@ -227,9 +235,8 @@ void spread_look(const struct sl_fact *before, const struct sl_fact *f, struct n
     ret->kind = f->kind;
     ret->n = 0;
     ret->urgent = ret->refused = false;
-    if (f->kind == SL_SIGHTINGS) {
+    if (f->kind == SL_SIGHTINGS) { /* who only takes back what it said has time: no verdict of down waits for it */
         look_at_sightings(before, f, ret);
-        ret->urgent = ret->n > 0; /* who only takes back what it said has time: no verdict of down waits for it */
     } else if (f->kind == SL_VITALS) {
         ret->urgent = sl_vitals_read(sl_fact_body(f), &vitals) && (vitals.urgent || vitals.state == SL_GONE);
     }
@@ -241,11 +248,13 @@ void spread_news(struct sl_gossip *g, uint32_t member, const struct news *news, 
                                   : sl_rand_span(&g->rand, SL_SPREAD_LOW, SL_SPREAD_HIGH);
     bool wide = news->urgent;
     if (news->kind == SL_SIGHTINGS && from != NONE) {
-        int left = sightings_left(g, member_at(g, member));
-        wide &= news->refused || left >= SL_SIGHTINGS_BURST - SL_SIGHTINGS_WIDE;
+        struct member *m = member_at(g, member);
+        unsigned left = spread_sightings_left(g, m);
+        wide &= news->refused || left > SL_SIGHTINGS_BURST - SL_SIGHTINGS_WIDE;
         tell_accused(g, member, news, from);
-        if (left < 0)
+        if (left == 0)
             return;
+        m->sightings_left--;
     }
     tell(g, member, news->kind, delay, wide, from);
 }

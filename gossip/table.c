@@ -346,16 +346,19 @@ void table_sweep(struct sl_gossip *g)
 
 /* ---- merging ---------------------------------------------------------------------------- */
 
-/* An origin may change its mind SL_FACTS_PER_SECOND times a second, with a burst. */
-static bool within_quota(struct sl_gossip *g, struct member *m)
+/* An origin may change its mind SL_FACTS_PER_SECOND times a second, with a burst. Sightings beyond those that are passed
+ * on take more of it, and leave enough for answers. */
+static bool within_quota(struct sl_gossip *g, struct member *m, uint8_t kind)
 {
+    bool many = kind == SL_SIGHTINGS && spread_sightings_left(g, m) == 0;
+    uint8_t takes = many ? SL_SIGHTINGS_TAKE : 1;
     uint16_t tenth = (uint16_t)tenth_of(g, g->now);
     uint16_t earned = (uint16_t)(tenth - m->quota_at); /* one a tenth of a second; forgets whole rounds of 109 min */
     m->quota_at = tenth;
     m->quota_left = (uint8_t)(earned > SL_FACTS_BURST - m->quota_left ? SL_FACTS_BURST : m->quota_left + earned);
-    if (m->quota_left == 0)
+    if (m->quota_left < takes + (many ? SL_SIGHTINGS_SPARE : 0))
         return false;
-    m->quota_left--;
+    m->quota_left = (uint8_t)(m->quota_left - takes);
     return true;
 }
 
@@ -519,6 +522,47 @@ static bool merge(struct sl_gossip *g, struct sl_fact *f)
     return true;
 }
 
+/* One more of what is refused of a link: for how long all of it still counts. */
+static sl_usec adds_up(const struct sl_gossip *g, sl_usec *until, sl_usec gap)
+{
+    *until = (*until > g->now ? *until : g->now) + gap;
+    return *until - g->now;
+}
+
+/* Whether a fact that may be new is within what its origin, or of an origin that we do not know its bringer, may ask of
+ * us. Who goes far beyond that with facts of its own is not talked with any longer (simulator, liar, flood). */
+static bool may_look_at(struct sl_gossip *g, const struct sl_fact_header *h, uint32_t index, uint32_t from)
+{
+    struct conn *c = &g->conns[from];
+    if (index == NONE)
+        return c->strange - g->now <= SL_STRANGE_MAX;
+    if (within_quota(g, member_at(g, index), h->kind))
+        return true;
+    if (sl_id_eq(&h->origin, &c->id) && adds_up(g, &c->excess, SL_EXCESS_GAP) > SL_EXCESS_MAX)
+        c->forged = SL_BAD_MAX;
+    return false;
+}
+
+/* A peer checks what it passes on: who brings a fact with a wrong signature made it (simulator, liar). */
+static void brought_forgery(struct sl_gossip *g, uint32_t from)
+{
+    g->stats.refused_signature++;
+    g->conns[from].forged++;
+}
+
+/* Whether something said in our name, and newer than what we said, bears our signature. Before this was asked a header
+ * alone made a node take a new epoch, and one near the end of all epochs silenced it for good (simulator, liar, jump). */
+static bool is_signed(struct sl_gossip *g, struct sl_span bytes, uint32_t from)
+{
+    struct sl_fact *f = sl_pool_take(g->pool, bytes);
+    bool good = f && sl_pool_verify(g->pool, f, who_at(g, g->self)->key);
+    sl_pool_unref(g->pool, f);
+    g->stats.facts_verified++;
+    if (!good)
+        brought_forgery(g, from);
+    return good;
+}
+
 bool table_merge(struct sl_gossip *g, struct sl_span bytes, uint32_t from)
 {
     struct sl_fact_header h;
@@ -527,7 +571,8 @@ bool table_merge(struct sl_gossip *g, struct sl_span bytes, uint32_t from)
         return false;
     }
     if (from != NONE && sl_id_eq(&h.origin, &g->id)) {
-        self_foreign(g, &h);
+        if (sl_version_cmp(h.version, (struct sl_version){g->config.epoch, g->seq}) > 0 && is_signed(g, bytes, from))
+            self_foreign(g, &h);
         return false;
     }
     if (revoke_refuses(g, &h, NULL)) {
@@ -537,16 +582,20 @@ bool table_merge(struct sl_gossip *g, struct sl_span bytes, uint32_t from)
     uint32_t index = table_find(g, &h.origin);
     if (!may_be_new(g, &h, bytes, index, from))
         return false;
-    if (index != NONE && from != NONE && !within_quota(g, member_at(g, index))) {
+    if (from != NONE && !may_look_at(g, &h, index, from)) {
         g->stats.refused_quota++;
         return false;
     }
     struct sl_fact *f = sl_pool_take(g->pool, bytes);
     if (!f) {
+        if (from != NONE)
+            (void)adds_up(g, &g->conns[from].strange, SL_STRANGE_GAP);
         g->stats.refused_fact++;
         return false;
     }
     if (revoke_refuses(g, &h, f)) {
+        if (from != NONE) /* to find that out costs as much */
+            (void)adds_up(g, &g->conns[from].strange, SL_STRANGE_GAP);
         g->stats.refused_revoked++;
         sl_pool_unref(g->pool, f);
         return false;
@@ -555,7 +604,9 @@ bool table_merge(struct sl_gossip *g, struct sl_span bytes, uint32_t from)
     if (from != NONE) {
         g->stats.facts_verified++;
         if (!sl_pool_verify(g->pool, f, key)) {
-            g->stats.refused_signature++;
+            brought_forgery(g, from);
+            if (index != NONE) /* its origin said no such thing: its quota is for what it says */
+                member_at(g, index)->quota_left++;
             sl_pool_unref(g->pool, f);
             return false;
         }

@@ -150,6 +150,13 @@ static sl_usec voice_hold(const struct sl_gossip *g, const struct accused *a)
     return a->voice && a->voice == newest(g, member_at(g, a->member)).epoch ? SL_VOICE_HOLD : 0;
 }
 
+/* Enough of them to matter soon: those whom the accused denies count when they are half of all, for only there can
+ * they fell it. Otherwise a few liars would make it talk for ever, and draw its traffic (simulator, liar, accuse). */
+static bool presses(const struct count *c)
+{
+    return c->undenied >= eighth_of(c->watchers) || (c->standing > 0 && 2 * c->standing >= c->able);
+}
+
 static struct flap *flap_of(struct sl_gossip *g, uint32_t index)
 {
     for (size_t i = 0; i < g->n_flaps; i++) {
@@ -209,8 +216,8 @@ static void judge(struct sl_gossip *g, uint32_t index)
     }
     if (m->self) { /* what did not count may count now: an accuser came back (simulator, swarm, seed 8) */
         recheck_at(g, a, c.recheck);
-        if (c.standing >= eighth_of(c.watchers))
-            self_accused(g, c.seen, true);
+        if (c.undenied > 0 || presses(&c))
+            self_accused(g, c.seen, presses(&c));
         return;
     }
     sl_usec recheck = c.recheck;
@@ -243,7 +250,7 @@ static void judge(struct sl_gossip *g, uint32_t index)
         recheck_at(g, a, recheck);
     if (m->status == SL_DOWN && !down)
         has_returned(g, index);
-    bool doubtful = c.standing > 0 || is_flapping(g, index);
+    bool doubtful = c.undenied > 0 || presses(&c) || is_flapping(g, index);
     table_set_status(g, index, down ? SL_DOWN : doubtful ? SL_SUSPECT : SL_ALIVE);
 }
 
@@ -321,13 +328,14 @@ void verdict_shift(struct sl_gossip *g, sl_usec lag)
     }
 }
 
-struct sl_version verdict_against(const struct sl_gossip *g, uint32_t index, size_t *ret_n)
+struct sl_version verdict_against(const struct sl_gossip *g, uint32_t index, size_t *ret_n, bool *ret_presses)
 {
     struct accused *a = case_of(g, index);
     struct count c = {0};
     if (a)
         c = count_standing(g, a);
     *ret_n = c.standing;
+    *ret_presses = a && presses(&c);
     return c.seen;
 }
 
@@ -342,20 +350,13 @@ size_t verdict_accusers(const struct sl_gossip *g, uint32_t index, uint64_t answ
     return n;
 }
 
-size_t verdict_threshold(const struct sl_gossip *g, uint32_t index)
-{
-    struct accused *a = case_of(g, index);
-    struct vicinity here = {0}, *v = a ? a->around : &here;
-    ring_vicinity(g, index, v);
-    return eighth_of(v->n_watchers);
-}
-
 size_t sl_gossip_standing(const struct sl_gossip *g, const struct sl_id *id)
 {
     size_t n = 0;
+    bool presses;
     uint32_t index = table_find(g, id);
     if (index != NONE)
-        verdict_against(g, index, &n);
+        verdict_against(g, index, &n, &presses);
     return n;
 }
 
@@ -484,10 +485,8 @@ void verdict_sightings(struct sl_gossip *g, uint32_t accuser, const struct sl_fa
         if (was && was->how == now[i].how && sl_version_cmp(was->seen, now[i].seen) == 0)
             continue;
         accuse(g, accuser, index, &now[i]);
-        if (index == g->self)
-            self_accused(g, now[i].seen, false);
-        else if (accuser != g->self)
-            watch_doubt(g, index);
+        if (accuser != g->self && index != g->self && member_at(g, accuser)->sightings_left > 0)
+            watch_doubt(g, index); /* not at every word of one who says something new all the time */
         verdict_reconsider(g, index);
     }
 }

@@ -236,9 +236,10 @@ static struct sl_version held_against(const struct sl_gossip *g, const struct ed
 {
     struct sl_version v = {0, 0};
     size_t n;
-    struct sl_version seen = verdict_against(g, e->member, &n);
+    bool presses;
+    struct sl_version seen = verdict_against(g, e->member, &n, &presses);
     /* Whatever its status: the beat at the first word of an accusation goes before the verdict that follows. */
-    if (n > 0 && (member_at(g, e->member)->status == SL_DOWN || n >= verdict_threshold(g, e->member)))
+    if (n > 0 && (member_at(g, e->member)->status == SL_DOWN || presses))
         v = seen;
     if (e->accused && sl_version_cmp(e->seen, v) > 0)
         v = e->seen;
@@ -348,6 +349,18 @@ static void measure_rtt(struct edge *e, sl_usec rtt)
     e->rtt = sl_earlier(slower, rtt);
 }
 
+/* The peer says what it holds against us. It may hurry us so often; or a liar would make us talk for ever
+ * (simulator, liar, nag). */
+static void named(struct sl_gossip *g, struct edge *e, struct sl_version against)
+{
+    bool hurry = e->wanted && e->named_until - g->now <= (SL_NAMED_BURST - 1) * SL_NAMED_GAP;
+    if (against.epoch != g->config.epoch || against.seq <= g->answered || against.seq > g->seq)
+        return;
+    if (hurry)
+        e->named_until = (e->named_until > g->now ? e->named_until : g->now) + SL_NAMED_GAP;
+    self_accused(g, against, hurry);
+}
+
 /* root, against-epoch, against-seq: what beats and echoes have in common. */
 static bool read_common(struct sl_gossip *g, struct sl_read *r, struct edge *e)
 {
@@ -359,7 +372,7 @@ static bool read_common(struct sl_gossip *g, struct sl_read *r, struct edge *e)
         return false;
     }
     if (against.epoch)
-        self_accused(g, against, true);
+        named(g, e, against);
     sync_root(g, e, root);
     return true;
 }
