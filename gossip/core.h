@@ -552,6 +552,12 @@ void twins_look(struct sl_gossip *g, uint32_t index);
 void twins_tick(struct sl_gossip *g);
 sl_usec twins_deadline(const struct sl_gossip *g);
 
+/* What a fact takes of its origin's quota. */
+static inline unsigned fact_price(size_t len)
+{
+    return 1 + (unsigned)(len / SL_FACT_PRICE);
+}
+
 /* spread.c */
 /* What a fact says that the one before it did not; looked at before it takes its place. */
 struct news {

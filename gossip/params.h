@@ -70,6 +70,7 @@
 #define SL_SPREAD_HIGH SL_MS(100)
 #define SL_SIGHTINGS_GAP_MIN SL_MS(50)
 #define SL_SIGHTINGS_GAP_MAX SL_MS(800)
+#define SL_FACT_PRICE 1024 /* bytes of a fact that take as much of its origin's quota as another fact */
 #define SL_OWN_BURST 40 /* of SL_FACTS_BURST: facts of our own sent at once */
 #define SL_SIGHTINGS_BURST 30 /* versions of one origin's that are passed on, then one in: */
 #define SL_SIGHTINGS_EARN SL_SEC(30)

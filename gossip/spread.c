@@ -153,18 +153,19 @@ static bool gets(const struct edge *e, uint8_t kind, bool wide, uint32_t from)
 
 /* What we say of ourselves keeps within what others take of us, or they would take us for one who floods: the host may
  * change its mind as often as it likes, the newest version goes when there is room for it. */
-static sl_usec own_wait(struct sl_gossip *g, bool waits)
+static sl_usec own_wait(struct sl_gossip *g, uint32_t self, uint8_t kind, bool waits)
 {
-    const sl_usec burst = SL_OWN_BURST * SL_SEC(1) / SL_FACTS_PER_SECOND;
+    const sl_usec one = SL_SEC(1) / SL_FACTS_PER_SECOND, burst = SL_OWN_BURST * one;
+    const struct sl_fact *f = fact_of_any(g, member_at(g, self), kind);
     if (!waits) /* or an older version that has not left has paid for this one */
-        g->own_until = (g->own_until > g->now ? g->own_until : g->now) + SL_SEC(1) / SL_FACTS_PER_SECOND;
+        g->own_until = (g->own_until > g->now ? g->own_until : g->now) + one * (f ? fact_price(f->len) : 1);
     return g->own_until - g->now > burst ? g->own_until - g->now - burst : 0;
 }
 
 static void tell(struct sl_gossip *g, uint32_t member, uint8_t kind, sl_usec delay, bool wide, uint32_t from)
 {
     struct waiting *w = find(g, member, kind);
-    sl_usec at_least = from == NONE ? own_wait(g, w != NULL) : 0;
+    sl_usec at_least = from == NONE ? own_wait(g, member, kind, w != NULL) : 0;
     for (size_t i = 0; i < g->n_edges; i++) {
         const struct edge *e = &g->edges[i];
         if (!gets(e, kind, wide, from))

@@ -346,20 +346,21 @@ void table_sweep(struct sl_gossip *g)
 
 /* ---- merging ---------------------------------------------------------------------------- */
 
-/* An origin may change its mind SL_FACTS_PER_SECOND times a second, with a burst. Sightings beyond those that are passed
- * on take more of it, and leave enough for answers. */
-static bool within_quota(struct sl_gossip *g, struct member *m, uint8_t kind)
+/* An origin may change its mind SL_FACTS_PER_SECOND times a second, with a burst. Long facts take more of it; so do
+ * sightings beyond those that are passed on, and they leave enough for answers. How much was taken, 0 = there is too
+ * little. */
+static uint8_t quota_take(struct sl_gossip *g, struct member *m, uint8_t kind, size_t len)
 {
     bool many = kind == SL_SIGHTINGS && spread_sightings_left(g, m) == 0;
-    uint8_t takes = many ? SL_SIGHTINGS_TAKE : 1;
+    uint8_t takes = (uint8_t)(many ? SL_SIGHTINGS_TAKE : fact_price(len));
     uint16_t tenth = (uint16_t)tenth_of(g, g->now);
     uint16_t earned = (uint16_t)(tenth - m->quota_at); /* one a tenth of a second; forgets whole rounds of 109 min */
     m->quota_at = tenth;
     m->quota_left = (uint8_t)(earned > SL_FACTS_BURST - m->quota_left ? SL_FACTS_BURST : m->quota_left + earned);
     if (m->quota_left < takes + (many ? SL_SIGHTINGS_SPARE : 0))
-        return false;
+        return 0;
     m->quota_left = (uint8_t)(m->quota_left - takes);
-    return true;
+    return takes;
 }
 
 /* An origin that speaks with an older epoch than we hold of it had its clock set back. It will jump above what
@@ -531,12 +532,14 @@ static sl_usec adds_up(const struct sl_gossip *g, sl_usec *until, sl_usec gap)
 
 /* Whether a fact that may be new is within what its origin, or of an origin that we do not know its bringer, may ask of
  * us. Who goes far beyond that with facts of its own is not talked with any longer (simulator, liar, flood). */
-static bool may_look_at(struct sl_gossip *g, const struct sl_fact_header *h, uint32_t index, uint32_t from)
+static bool may_look_at(struct sl_gossip *g, const struct sl_fact_header *h, size_t len, uint32_t index, uint32_t from,
+                        uint8_t *ret_taken)
 {
     struct conn *c = &g->conns[from];
     if (index == NONE)
         return c->strange - g->now <= SL_STRANGE_MAX;
-    if (within_quota(g, member_at(g, index), h->kind))
+    *ret_taken = quota_take(g, member_at(g, index), h->kind, len);
+    if (*ret_taken)
         return true;
     if (sl_id_eq(&h->origin, &c->id) && adds_up(g, &c->excess, SL_EXCESS_GAP) > SL_EXCESS_MAX)
         c->forged = SL_BAD_MAX;
@@ -582,7 +585,8 @@ bool table_merge(struct sl_gossip *g, struct sl_span bytes, uint32_t from)
     uint32_t index = table_find(g, &h.origin);
     if (!may_be_new(g, &h, bytes, index, from))
         return false;
-    if (from != NONE && !may_look_at(g, &h, index, from)) {
+    uint8_t taken = 0;
+    if (from != NONE && !may_look_at(g, &h, bytes.len, index, from, &taken)) {
         g->stats.refused_quota++;
         return false;
     }
@@ -606,7 +610,7 @@ bool table_merge(struct sl_gossip *g, struct sl_span bytes, uint32_t from)
         if (!sl_pool_verify(g->pool, f, key)) {
             brought_forgery(g, from);
             if (index != NONE) /* its origin said no such thing: its quota is for what it says */
-                member_at(g, index)->quota_left++;
+                member_at(g, index)->quota_left = (uint8_t)(member_at(g, index)->quota_left + taken);
             sl_pool_unref(g->pool, f);
             return false;
         }
