@@ -8,9 +8,10 @@
 #include "base/pack.h"
 #include "tests/sim/world.h"
 
+#define BEAT 1
 #define FACTS 4 /* a message with facts; docs/PROTOCOL.md, "A link" */
 #define PAGE ((size_t)64 * 1024)
-#define HEAD 6            /* array 32 header and the message's type */
+#define HEAD 6                    /* array 32 header and the message's type */
 #define AHEAD (UINT64_C(1) << 40) /* its versions begin so far above the core's */
 #define EPOCH_MAX ((uint64_t)INT64_MAX)
 #define CERT_KEY 41 /* where a certificate has its key */
@@ -18,12 +19,20 @@
 static const struct {
     const char *name;
     unsigned bit;
-} names[] = {{"forge", SIM_LIE_FORGE},         {"replay", SIM_LIE_REPLAY},
-             {"withhold", SIM_LIE_WITHHOLD},   {"accuse", SIM_LIE_ACCUSE},
-             {"flood", SIM_LIE_FLOOD},         {"strangers", SIM_LIE_STRANGERS},
-             {"equivocate", SIM_LIE_EQUIVOCATE}, {"inflate", SIM_LIE_INFLATE},
-             {"attract", SIM_LIE_ATTRACT},     {"claim", SIM_LIE_CLAIM},
-             {"jump", SIM_LIE_JUMP}};
+} names[] = {{"forge", SIM_LIE_FORGE},
+             {"replay", SIM_LIE_REPLAY},
+             {"withhold", SIM_LIE_WITHHOLD},
+             {"accuse", SIM_LIE_ACCUSE},
+             {"flood", SIM_LIE_FLOOD},
+             {"strangers", SIM_LIE_STRANGERS},
+             {"equivocate", SIM_LIE_EQUIVOCATE},
+             {"inflate", SIM_LIE_INFLATE},
+             {"attract", SIM_LIE_ATTRACT},
+             {"claim", SIM_LIE_CLAIM},
+             {"jump", SIM_LIE_JUMP},
+             {"nag", SIM_LIE_NAG},
+             {"bulk", SIM_LIE_BULK},
+             {"all", 0x1fff & ~(unsigned)SIM_LIE_INFLATE}};
 
 unsigned sim_lies_read(const char *text)
 {
@@ -93,8 +102,8 @@ static struct sl_span sift(struct sim_liar *l, struct sl_span in, const struct s
     struct sl_span fact;
     frame_open(&f);
     sl_read_init(&r, in.p, in.len);
-    if (!sl_read_array(&r, SL_READ_NODES_MAX, &n) || n == 0 || !sl_read_uint(&r, UINT32_MAX, &type) ||
-        type != FACTS)
+    if (!sl_read_array(&r, SL_READ_NODES_MAX, &n) || n == 0 ||
+        !sl_read_uint(&r, UINT32_MAX, &type) || type != FACTS)
         return in;
     for (size_t i = 1; i < n && sl_read_bin(&r, SL_RECORD_MAX, &fact); i++) {
         bool is_of_it = fact.len >= SL_FACT_MIN && memcmp(fact.p + 4, origin->b, SL_ID_LEN) == 0;
@@ -190,8 +199,7 @@ static size_t victim(struct turn *t, uint64_t number)
 /* What the core knows of it; false when it does not. */
 static bool known(struct turn *t, size_t node, struct sl_member_info *ret)
 {
-    return node != SIZE_MAX &&
-           sl_gossip_find(t->n->core, &sim_self(t->w, node)->id, ret);
+    return node != SIZE_MAX && sl_gossip_find(t->n->core, &sim_self(t->w, node)->id, ret);
 }
 
 static void forge(struct turn *t)
@@ -250,9 +258,8 @@ static void accuse(struct turn *t)
             if (i == t->node || t->w->nodes[i].liar || !sim_set_has(&t->l->at, i) ||
                 !known(t, i, &m) || m.neighbour != (pass == 0))
                 continue;
-            list[n++] = (struct sl_sighting){.accused = m.id,
-                                             .how = t->l->turn % 2 ? SL_SILENT : SL_REFUSED,
-                                             .seen = m.version};
+            list[n++] = (struct sl_sighting){
+                .accused = m.id, .how = t->l->turn % 2 ? SL_SILENT : SL_REFUSED, .seen = m.version};
         }
     size_t len = sl_sightings_write(list, n, body, sizeof body - SL_FACT_MIN);
     say(t, own(t, SL_SIGHTINGS), sl_span_of(body, len));
@@ -273,6 +280,20 @@ static void flood(struct turn *t)
             sl_span_of(body, sizeof body));
     }
     offer(t, 0);
+}
+
+static void bulk(struct turn *t)
+{
+    uint8_t *sections = sim_zero(SL_RECORD_MAX), *body = sim_zero(SL_RECORD_MAX);
+    struct sl_record r = {.cert = sl_span_of(t->self->cert, t->self->cert_len),
+                          .addr = sim_address(t->w, t->node),
+                          .sections = sl_span_of(sections, SL_RECORD_MAX - 1024)};
+    memcpy(r.c_d, t->n->c_d, sizeof r.c_d);
+    say(t, own(t, SL_RECORD),
+        sl_span_of(body, sl_record_write(&r, body, SL_RECORD_MAX - SL_FACT_MIN)));
+    offer(t, 0);
+    free(sections);
+    free(body);
 }
 
 static void strangers(struct turn *t)
@@ -347,6 +368,30 @@ static void claim(struct turn *t)
     offer(t, 0);
 }
 
+/* Each neighbour hears that its newest word is held against it. */
+static void nag(struct turn *t)
+{
+    struct sl_gossip_info info;
+    struct sl_member_info m;
+    sl_gossip_info(t->n->core, &info);
+    for (size_t i = 0; i < t->n->n_links; i++) {
+        const struct sim_link *l = &t->n->links[i];
+        uint8_t out[64];
+        struct sl_pack w;
+        if (l->conn->state != SIM_CONN_OPEN || !known(t, l->conn->end[1 - l->end].node, &m))
+            continue;
+        sl_pack_init(&w, out, sizeof out);
+        sl_pack_array(&w, 6);
+        sl_pack_uint(&w, BEAT);
+        sl_pack_uint(&w, 1 + sl_rand_below(&t->l->rand, UINT32_MAX));
+        sl_pack_uint(&w, 0);
+        sl_pack_uint(&w, info.root);
+        sl_pack_uint(&w, m.version.epoch);
+        sl_pack_uint(&w, m.version.seq);
+        (void)sim_send(t->w, t->node, l->link, sl_span_of(out, w.len));
+    }
+}
+
 static const struct {
     unsigned bit;
     void (*turn)(struct turn *t);
@@ -354,7 +399,8 @@ static const struct {
              {SIM_LIE_REPLAY, replay},       {SIM_LIE_CLAIM, claim},
              {SIM_LIE_ACCUSE, accuse},       {SIM_LIE_FLOOD, flood},
              {SIM_LIE_STRANGERS, strangers}, {SIM_LIE_EQUIVOCATE, equivocate},
-             {SIM_LIE_INFLATE, inflate},     {SIM_LIE_ATTRACT, attract}};
+             {SIM_LIE_INFLATE, inflate},     {SIM_LIE_NAG, nag},
+             {SIM_LIE_BULK, bulk},           {SIM_LIE_ATTRACT, attract}};
 
 void sim_liar_turn(struct sim_world *w, size_t node)
 {
@@ -369,7 +415,11 @@ void sim_liar_turn(struct sim_world *w, size_t node)
     struct sl_gossip_info info;
     sl_gossip_info(n->core, &info);
     struct turn *t = sim_zero(sizeof *t);
-    *t = (struct turn){.w = w, .node = node, .n = n, .l = l, .self = sim_self(w, node),
+    *t = (struct turn){.w = w,
+                       .node = node,
+                       .n = n,
+                       .l = l,
+                       .self = sim_self(w, node),
                        .epoch = info.version.epoch};
     frame_open(&t->f);
     for (size_t i = 0; i < SL_COUNT(turns); i++)

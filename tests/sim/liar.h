@@ -13,16 +13,18 @@
 struct sim_world;
 
 enum sim_lie {
-    SIM_LIE_FORGE = 1,      /* facts in others' names, newer than theirs; the signature is its own */
-    SIM_LIE_REPLAY = 2,     /* what others said before, and their hellos */
-    SIM_LIE_WITHHOLD = 4,   /* passes nothing on, answers beats */
-    SIM_LIE_ACCUSE = 8,     /* sightings against everybody, again as soon as they are answered */
-    SIM_LIE_FLOOD = 16,     /* new versions of its own facts, unknown kinds among them */
-    SIM_LIE_STRANGERS = 32, /* records of members whom no authority knows, vitals of nobody */
+    SIM_LIE_FORGE = 1,    /* facts in others' names, newer than theirs; the signature is its own */
+    SIM_LIE_REPLAY = 2,   /* what others said before, and their hellos */
+    SIM_LIE_WITHHOLD = 4, /* passes nothing on, answers beats */
+    SIM_LIE_ACCUSE = 8,   /* sightings against everybody, again as soon as they are answered */
+    SIM_LIE_FLOOD = 16,   /* new versions of its own facts, unknown kinds among them */
+    SIM_LIE_STRANGERS = 32,  /* records of members whom no authority knows, vitals of nobody */
     SIM_LIE_EQUIVOCATE = 64, /* two facts of one version, one to each half of its neighbours */
     SIM_LIE_INFLATE = 128,   /* its own newest possible version */
     SIM_LIE_ATTRACT = 256,   /* everybody's services, with the largest weight */
     SIM_LIE_CLAIM = 512,     /* a record under another's address */
+    SIM_LIE_NAG = 2048,      /* beats that hold something against their receiver */
+    SIM_LIE_BULK = 4096,     /* the longest records there are, as often as it may */
     SIM_LIE_JUMP = 1024      /* tells others that they have said something newer than they have */
 };
 
