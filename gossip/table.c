@@ -57,18 +57,31 @@ struct sl_fact *fact_next(const struct sl_gossip *g, const struct member *m, uin
     return sl_pool_fact(g->pool, g->later[place - 1].fact - 1);
 }
 
-/* Where a member's fact of this kind stands, or NULL; of a later kind: a new place, if there are not too many. */
+/* Where a member's fact of this kind stands, or NULL; of a later kind: a new place. Of too many the lowest kinds are
+ * kept: those that came first would not be the same everywhere, and no roots would ever agree (simulator, liar, seed 17). */
 static uint32_t *fact_place(struct sl_gossip *g, struct member *m, uint8_t kind)
 {
     if (kind <= SL_KINDS)
         return &m->fact[kind - 1];
     size_t n = 0;
+    struct later *top = NULL;
+    struct sl_fact *highest = NULL;
     for (uint32_t at = m->later; at; at = g->later[at - 1].next, n++) {
-        if (sl_pool_fact(g->pool, g->later[at - 1].fact - 1)->kind == kind)
+        struct sl_fact *f = sl_pool_fact(g->pool, g->later[at - 1].fact - 1);
+        if (f->kind == kind)
             return &g->later[at - 1].fact;
+        if (!highest || f->kind > highest->kind) {
+            highest = f;
+            top = &g->later[at - 1];
+        }
     }
-    if (n == SL_LATER_KINDS_MAX)
-        return NULL;
+    if (n == SL_LATER_KINDS_MAX) {
+        if (highest->kind < kind)
+            return NULL;
+        tree_fact(g, m, highest, -1);
+        sl_pool_unref(g->pool, highest);
+        return &top->fact;
+    }
     uint32_t place = g->later_free;
     if (place) {
         g->later_free = g->later[place - 1].next;

@@ -115,6 +115,14 @@ START_TEST(one_origin_has_a_few_later_kinds_and_no_more)
     ck_assert_uint_eq(stats().refused_quota, refused + 1);
     give(fact, later_make(2, 11, 5, 201, fact)); /* one of those it has */
     ck_assert_uint_ne(root(), full);
+    /* The lowest are kept, whatever came first: else no two nodes would ever agree. */
+    full = root();
+    give(fact, later_make(2, 5, 5, 202, fact));
+    ck_assert_uint_ne(root(), full);
+    full = root();
+    give(fact, later_make(2, 10 + SL_LATER_KINDS_MAX - 1, 5, 203, fact));
+    ck_assert_uint_eq(root(), full);
+    ck_assert_uint_eq(stats().refused_quota, refused + 2);
 }
 END_TEST
 
