@@ -549,14 +549,24 @@ static bool may_look_at(struct sl_gossip *g, const struct sl_fact_header *h, siz
                         uint8_t *ret_taken)
 {
     struct conn *c = &g->conns[from];
+    if ((index == NONE || h->kind == SL_RECORD) && c->strange - g->now > SL_STRANGE_MAX)
+        return false;
     if (index == NONE)
-        return c->strange - g->now <= SL_STRANGE_MAX;
+        return true;
     *ret_taken = quota_take(g, member_at(g, index), h->kind, len);
     if (*ret_taken)
         return true;
-    if (sl_id_eq(&h->origin, &c->id) && adds_up(g, &c->excess, SL_EXCESS_GAP) > SL_EXCESS_MAX)
+    bool stalled = g->now < g->no_down_until; /* then what it said meanwhile comes at once */
+    if (sl_id_eq(&h->origin, &c->id) && !stalled && adds_up(g, &c->excess, SL_EXCESS_GAP) > SL_EXCESS_MAX)
         c->forged = SL_BAD_MAX;
     return false;
+}
+
+/* Its origin said no such thing: the quota is for what it says. */
+static void give_back(struct sl_gossip *g, uint32_t index, uint8_t taken)
+{
+    if (index != NONE)
+        member_at(g, index)->quota_left = (uint8_t)(member_at(g, index)->quota_left + taken);
 }
 
 /* A peer checks what it passes on: who brings a fact with a wrong signature made it (simulator, liar). */
@@ -571,7 +581,12 @@ static void brought_forgery(struct sl_gossip *g, uint32_t from)
 static bool is_signed(struct sl_gossip *g, struct sl_span bytes, uint32_t from)
 {
     struct sl_fact *f = sl_pool_take(g->pool, bytes);
-    bool good = f && sl_pool_verify(g->pool, f, who_at(g, g->self)->key);
+    if (!f) { /* out of memory, or our own record under an authority that is no longer ours */
+        (void)adds_up(g, &g->conns[from].strange, SL_STRANGE_GAP);
+        g->stats.refused_fact++;
+        return false;
+    }
+    bool good = sl_pool_verify(g->pool, f, who_at(g, g->self)->key);
     sl_pool_unref(g->pool, f);
     g->stats.facts_verified++;
     if (!good)
@@ -587,7 +602,8 @@ bool table_merge(struct sl_gossip *g, struct sl_span bytes, uint32_t from)
         return false;
     }
     if (from != NONE && sl_id_eq(&h.origin, &g->id)) {
-        if (sl_version_cmp(h.version, (struct sl_version){g->config.epoch, g->seq}) > 0 && is_signed(g, bytes, from))
+        bool newer = sl_version_cmp(h.version, (struct sl_version){g->config.epoch, g->seq}) > 0;
+        if (newer && g->conns[from].strange - g->now <= SL_STRANGE_MAX && is_signed(g, bytes, from))
             self_foreign(g, &h);
         return false;
     }
@@ -607,6 +623,7 @@ bool table_merge(struct sl_gossip *g, struct sl_span bytes, uint32_t from)
     if (!f) {
         if (from != NONE)
             (void)adds_up(g, &g->conns[from].strange, SL_STRANGE_GAP);
+        give_back(g, index, taken);
         g->stats.refused_fact++;
         return false;
     }
@@ -622,8 +639,7 @@ bool table_merge(struct sl_gossip *g, struct sl_span bytes, uint32_t from)
         g->stats.facts_verified++;
         if (!sl_pool_verify(g->pool, f, key)) {
             brought_forgery(g, from);
-            if (index != NONE) /* its origin said no such thing: its quota is for what it says */
-                member_at(g, index)->quota_left = (uint8_t)(member_at(g, index)->quota_left + taken);
+            give_back(g, index, taken);
             sl_pool_unref(g->pool, f);
             return false;
         }
