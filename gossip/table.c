@@ -630,6 +630,7 @@ bool table_merge(struct sl_gossip *g, struct sl_span bytes, uint32_t from)
     if (revoke_refuses(g, &h, f)) {
         if (from != NONE) /* to find that out costs as much */
             (void)adds_up(g, &g->conns[from].strange, SL_STRANGE_GAP);
+        give_back(g, index, taken);
         g->stats.refused_revoked++;
         sl_pool_unref(g->pool, f);
         return false;
