@@ -475,12 +475,27 @@ void edge_up(struct sl_gossip *g, struct edge *e, uint32_t conn)
         beat(g, e, repeats_of(g));
 }
 
+/* Who is to be a neighbour as soon as the rings are looked at again is one when it matters. */
+static void want_if_neighbour(struct sl_gossip *g, struct edge *e)
+{
+    struct neighbour list[NEIGHBOURS_MAX];
+    size_t n = ring_neighbours(g, g->self, list);
+    for (size_t i = 0; i < n; i++) {
+        if (list[i].member == e->member) {
+            e->wanted = true;
+            e->eager = list[i].eager;
+        }
+    }
+}
+
 /* The connection of a neighbour ended, and we did not end it. Is its process dead? The kernel there knows. */
 void edge_lost(struct sl_gossip *g, struct edge *e)
 {
     e->conn = NONE;
     e->working = false;
     e->echo_seq = 0;
+    if (!e->wanted && g->rings_due != SL_NEVER) /* it died before they had settled (simulator, infant) */
+        want_if_neighbour(g, e);
     if (!e->wanted) {
         edge_remove(g, e);
         return;
@@ -555,8 +570,11 @@ void edges_drop_member(struct sl_gossip *g, uint32_t member)
 void watch_doubt(struct sl_gossip *g, uint32_t member)
 {
     struct edge *e = edge_of(g, member);
-    if (e && e->wanted && !edge_fails(e))
-        beat_now(g, e);
+    if (!e || !e->wanted || edge_fails(e))
+        return;
+    if (e->conn == NONE && e->tried_at == 0) /* it was to dial us, and may be dead */
+        e->next_try = g->now;
+    beat_now(g, e);
 }
 
 /* Something new of a node that we cannot reach: perhaps we can now. */
@@ -638,6 +656,14 @@ static void edge_tick(struct sl_gossip *g, struct edge *e)
         beat_now(g, e);
 }
 
+static bool is_accused(const struct sl_gossip *g, uint32_t member)
+{
+    size_t n;
+    bool presses;
+    (void)verdict_against(g, member, &n, &presses);
+    return n > 0;
+}
+
 static void refresh_neighbours(struct sl_gossip *g)
 {
     struct neighbour list[NEIGHBOURS_MAX];
@@ -652,7 +678,7 @@ static void refresh_neighbours(struct sl_gossip *g)
         e->wanted = true;
         e->eager = list[i].eager;
         if (e->conn == NONE && e->next_try == SL_NEVER && e->tried_at == 0)
-            e->next_try = g->now + (list[i].successor ? 0 : SL_PREDECESSOR_WAIT);
+            e->next_try = g->now + (list[i].successor || is_accused(g, e->member) ? 0 : SL_PREDECESSOR_WAIT);
     }
     for (size_t i = g->n_edges; i-- > 0;) {
         struct edge *e = &g->edges[i];

@@ -64,6 +64,8 @@ world "who left and comes back with its clock set back is alive again" --scenari
 world "who missed a goodbye hears of it, though all have forgotten" --scenario missed
 world "two islands of a cold start are one flock" --scenario islands
 world "of connections that cross both ends keep the same" --scenario crossing
+world "who dies before its neighbours have settled is known to be dead at once" --scenario infant
+world "so is one of ten" --scenario infant --nodes 10
 world "new identities on old addresses take their place" --scenario renew --nodes 20
 world "real signatures say what model ones do" --scenario crash --nodes 10 --crypto real
 
