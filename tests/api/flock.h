@@ -6,7 +6,6 @@
 
 #include <check.h>
 #include <dirent.h>
-#include <ftw.h>
 #include <limits.h>
 #include <starling.h>
 #include <stdbool.h>
@@ -16,6 +15,8 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "tests/suite.h"
 
 #define PATIENCE_MS 20000
 #define NODES_MAX 8
@@ -108,18 +109,12 @@ static inline void flock_close(struct flock_of *f, size_t i)
     f->node[i] = NULL;
 }
 
-static inline int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st, (void)type, (void)ftw;
-    return remove(path);
-}
-
 static inline void flock_end(struct flock_of *f)
 {
     for (size_t i = f->n; i-- > 0;)
         flock_close(f, i);
     if (f->dir[0] != '\0')
-        nftw(f->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+        folder_remove(f->dir);
 }
 
 /* ---- what somebody sees ------------------------------------------------------------------- */
@@ -176,18 +171,6 @@ static inline size_t count_entries(const char *path, const char *suffix)
 static inline size_t count_descriptors(void)
 {
     return count_entries("/proc/self/fd", "");
-}
-
-/* ---- running ------------------------------------------------------------------------------ */
-
-static inline int flock_run(Suite *suite)
-{
-    SRunner *r = srunner_create(suite);
-    srunner_set_tap(r, "-");
-    srunner_run_all(r, CK_SILENT);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 #endif

@@ -766,5 +766,5 @@ int main(void)
     tcase_add_test(tc, services_of_all_kinds_come_and_go_from_many_threads);
     tcase_add_test(tc, wrong_checks_are_refused);
     suite_add_tcase(suite, tc);
-    return flock_run(suite);
+    return run_suite(suite);
 }

@@ -559,5 +559,5 @@ int main(void)
     tcase_add_test(tc, a_forked_child_may_open_a_node_of_its_own);
 #endif
     suite_add_tcase(suite, tc);
-    return flock_run(suite);
+    return run_suite(suite);
 }

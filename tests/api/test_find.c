@@ -257,5 +257,5 @@ int main(void)
     tcase_add_test(tc, a_list_is_copied_at_the_stride_of_the_caller);
     tcase_add_test(tc, metadata_of_an_instance_that_has_gone_is_not_there);
     suite_add_tcase(suite, tc);
-    return flock_run(suite);
+    return run_suite(suite);
 }

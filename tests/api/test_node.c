@@ -363,5 +363,5 @@ int main(void)
     tcase_add_test(tc, a_node_with_a_state_directory_keeps_its_id);
     tcase_add_test(tc, a_node_that_was_told_to_leave_stops_and_says_so);
     suite_add_tcase(suite, tc);
-    return flock_run(suite);
+    return run_suite(suite);
 }

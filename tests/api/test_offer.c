@@ -263,5 +263,5 @@ int main(void)
     tcase_add_test(tc, long_notes_of_many_services_do_not_keep_health_from_others);
     tcase_add_test(tc, a_service_of_an_older_program_is_enough);
     suite_add_tcase(suite, tc);
-    return flock_run(suite);
+    return run_suite(suite);
 }

@@ -308,5 +308,5 @@ int main(void)
     tcase_add_test(t, nonsense_is_refused_with_a_sentence);
     tcase_add_test(t, threads_pick_and_open_while_the_flock_changes);
     suite_add_tcase(s, t);
-    return flock_run(s);
+    return run_suite(s);
 }

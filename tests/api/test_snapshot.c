@@ -312,5 +312,5 @@ int main(void)
     tcase_add_test(tc, a_disk_that_refuses_is_told_once_and_tried_again);
     tcase_add_test(tc, a_file_that_does_not_serve_is_named_and_ignored);
     suite_add_tcase(suite, tc);
-    return flock_run(suite);
+    return run_suite(suite);
 }

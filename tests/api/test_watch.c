@@ -404,5 +404,5 @@ int main(void)
     tcase_add_test(tc, a_log_callback_gets_lines);
     tcase_add_test(tc, the_library_is_silent_unless_asked);
     suite_add_tcase(suite, tc);
-    return flock_run(suite);
+    return run_suite(suite);
 }

@@ -260,5 +260,5 @@ int main(void)
     tcase_add_test(tc, draining_ends_when_the_node_stops);
     tcase_add_test(tc, draining_is_refused_inside_callbacks_and_without_a_node);
     suite_add_tcase(suite, tc);
-    return flock_run(suite);
+    return run_suite(suite);
 }

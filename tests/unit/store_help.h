@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "store/store.h"
+#include "tests/suite.h"
 
 /* ---- memory ---- */
 
@@ -168,16 +169,6 @@ static inline int pick(struct sl_view *v, struct sl_rand *r, unsigned *ret_numbe
     if (result == 0)
         *ret_number = number_of(&who);
     return result;
-}
-
-static inline int run(Suite *suite)
-{
-    SRunner *r = srunner_create(suite);
-    srunner_set_tap(r, "-");
-    srunner_run_all(r, CK_SILENT);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 #endif

@@ -1,5 +1,6 @@
 /* test_addr.c: what an address looks like in text, and what does not pass for one. */
 #include "base/addr.h"
+#include "tests/suite.h"
 
 #include <check.h>
 #include <starling.h>
@@ -190,10 +191,5 @@ int main(void)
     tcase_add_test(t, loopback_and_wildcard_are_known_in_both_families);
     tcase_add_test(t, no_address_has_a_text_too);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_set_tap(r, "-");
-    srunner_run_all(r, CK_SILENT);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(s);
 }

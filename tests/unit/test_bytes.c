@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "tests/suite.h"
 
 START_TEST(integers_are_big_endian_and_read_back)
 {
@@ -135,10 +136,5 @@ int main(void)
     tcase_add_test(t, a_failure_text_may_quote_the_one_before_it);
     tcase_add_test(t, a_long_failure_text_is_cut);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_set_tap(r, "-");
-    srunner_run_all(r, CK_SILENT);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(s);
 }

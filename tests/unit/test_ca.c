@@ -4,7 +4,6 @@
 
 #include <check.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <starling.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +12,7 @@
 #include <unistd.h>
 
 #include "node/files.h"
+#include "tests/suite.h"
 
 #define NOW_S 1750000000
 #define DAY_S 86400
@@ -30,17 +30,9 @@ static void setup(void)
     ck_assert_int_eq(sl_ca_make(place, false, &ca), 0);
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
-
 static void teardown(void)
 {
-    (void)nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    folder_remove(root);
 }
 
 static struct sl_ca_order order(void)
@@ -697,10 +689,5 @@ int main(void)
     tcase_add_test(t, a_rotation_begins_with_what_another_left);
     tcase_add_test(t, a_list_is_bounded);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_set_tap(r, "-");
-    srunner_run_all(r, CK_SILENT);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(s);
 }

@@ -9,6 +9,7 @@
 
 #include "base/bytes.h"
 #include "node/crypto.h"
+#include "tests/suite.h"
 
 /* Authority's seed 00..1f, node's seed 20..3f, flock "default", serial 5e x 16, name "n1", one
  * tenant a0..a7, patterns "payments" and "api*", valid from 1700000000 to 1800000000. */
@@ -294,10 +295,5 @@ int main(void)
     tcase_add_test(t, a_certificate_with_neither_tenants_nor_patterns_is_one);
     tcase_add_test(t, it_is_valid_from_its_beginning_to_its_end_give_or_take_ten_minutes);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_set_tap(r, "-");
-    srunner_run_all(r, CK_SILENT);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(s);
 }

@@ -1,5 +1,6 @@
 /* test_check.c: verdicts of health checks in virtual time: rise, fall, time-outs, jitter, renewals. */
 #include "node/check.h"
+#include "tests/suite.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -266,10 +267,5 @@ int main(void)
     tcase_add_test(tc, before_the_first_renewal_the_health_is_what_was_registered);
     tcase_add_test(tc, notes_are_cut_between_characters_and_lose_control_characters);
     suite_add_tcase(suite, tc);
-    SRunner *r = srunner_create(suite);
-    srunner_set_tap(r, "-");
-    srunner_run_all(r, CK_SILENT);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

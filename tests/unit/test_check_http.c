@@ -1,5 +1,6 @@
 /* test_check_http.c: what HTTP answers say about health, whole, cut anywhere, or damaged. */
 #include "node/check_http.h"
+#include "tests/suite.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -272,10 +273,5 @@ int main(void)
     tcase_add_test(tc, wrong_expectations_are_refused_in_words);
     tcase_add_test(tc, a_long_text_is_shortened_in_the_note);
     suite_add_tcase(suite, tc);
-    SRunner *r = srunner_create(suite);
-    srunner_set_tap(r, "-");
-    srunner_run_all(r, CK_SILENT);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -336,5 +336,5 @@ int main(void)
     tcase_add_test(t, of_a_few_exactly_the_least_busy_is_picked);
     tcase_add_loop_test(t, who_is_gone_is_never_picked_again, 0, n);
     suite_add_tcase(s, t);
-    return run(s);
+    return run_suite(s);
 }

@@ -1,5 +1,6 @@
 /* test_debug.c: one line to the debug socket, in words or in JSON. */
 #include "node/debug_request.h"
+#include "tests/suite.h"
 
 #include <check.h>
 #include <starling.h>
@@ -204,10 +205,5 @@ int main(void)
     tcase_add_test(c, a_request_of_brackets_is_refused);
     tcase_add_test(c, every_byte_is_survived);
     suite_add_tcase(suite, c);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "core_help.h"
+#include "tests/suite.h"
 
 START_TEST(a_fact_of_an_unknown_origin_waits_for_its_record)
 {
@@ -358,10 +359,5 @@ int main(void)
     tcase_add_test(t, random_messages_on_a_proven_link_never_harm);
     tcase_add_test(t, running_out_of_memory_anywhere_is_survived);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_set_tap(r, "-");
-    srunner_run_all(r, CK_SILENT);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(s);
 }

@@ -5,6 +5,7 @@
 
 #include "flock.h"
 #include "gossip/hello.h"
+#include "tests/suite.h"
 
 static struct person dialler, acceptor, member; /* the member stands in the middle */
 static struct sl_hello at_dialler, at_acceptor, at_member;
@@ -219,10 +220,5 @@ int main(void)
     tcase_add_test(t, another_protocol_version_is_refused_and_named);
     tcase_add_test(t, no_flipped_bit_and_no_truncation_passes);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_set_tap(r, "-");
-    srunner_run_all(r, CK_SILENT);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(s);
 }

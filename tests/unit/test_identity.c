@@ -6,7 +6,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <limits.h>
 #include <signal.h>
 #include <sodium.h>
@@ -20,6 +19,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "node/files.h"
+#include "tests/suite.h"
 
 #define NOW_S 1750000000
 
@@ -39,17 +39,9 @@ static void setup(void)
     snprintf(file, sizeof file, "%s/authority", config);
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
-
 static void teardown(void)
 {
-    (void)nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    folder_remove(root);
 }
 
 static struct sl_identity_options options(void)
@@ -726,10 +718,5 @@ int main(void)
     tcase_add_test(t, a_file_is_replaced_whole_and_created_only_once);
     tcase_add_test(t, a_directory_is_made_with_its_parents_and_taken_only_if_it_is_ours);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_set_tap(r, "-");
-    srunner_run_all(r, CK_SILENT);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(s);
 }

@@ -1,5 +1,6 @@
 /* test_idmap.c: the map against a plain array, under random operations and a failing allocator. */
 #include "base/idmap.h"
+#include "tests/suite.h"
 
 #include <check.h>
 #include <starling.h>
@@ -156,10 +157,5 @@ int main(void)
     tcase_add_test(t, a_failed_allocation_changes_nothing);
     tcase_add_test(t, a_pair_costs_at_most_ten_bytes_once_there_are_a_few);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_set_tap(r, "-");
-    srunner_run_all(r, CK_SILENT);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(s);
 }

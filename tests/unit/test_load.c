@@ -217,5 +217,5 @@ int main(void)
     tcase_add_test(t, whatever_threads_do_at_once_all_that_came_back_is_counted);
     tcase_add_test(t, blocks_are_lines_of_their_own_and_come_back);
     suite_add_tcase(s, t);
-    return run(s);
+    return run_suite(s);
 }

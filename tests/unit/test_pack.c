@@ -10,6 +10,7 @@
 
 #include "base/limits.h"
 #include "base/port.h"
+#include "tests/suite.h"
 
 /* ---- bytes that end where memory ends ----------------------------------------------------- */
 
@@ -475,10 +476,5 @@ int main(void)
     tcase_add_test(t, mutated_messages_never_lead_out_of_the_buffer);
     tcase_add_test(t, random_bytes_never_lead_out_of_the_buffer);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_set_tap(r, "-");
-    srunner_run_all(r, CK_SILENT);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(s);
 }

@@ -599,5 +599,5 @@ int main(void)
     tcase_add_test(t, a_zone_whose_last_instance_goes_is_served_by_the_others);
     tcase_add_test(t, a_view_holds_only_what_it_asks_for);
     suite_add_tcase(s, t);
-    return run(s);
+    return run_suite(s);
 }

@@ -1,5 +1,6 @@
 /* test_probe.c: refused, open and silent, as the kernel tells them. */
 #include "node/probe.h"
+#include "tests/suite.h"
 
 #include <arpa/inet.h>
 #include <check.h>
@@ -170,10 +171,5 @@ int main(void)
     tcase_add_test(c, every_probe_gets_its_answer_also_in_a_crowd);
     tcase_add_test(c, without_a_descriptor_the_answer_is_silence_at_once);
     suite_add_tcase(suite, c);
-    SRunner *r = srunner_create(suite);
-    srunner_set_tap(r, "-");
-    srunner_run_all(r, CK_SILENT);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -1,6 +1,7 @@
 /* test_rand.c: the generator against published sequences, its ranges, and the small helpers that share
  * its file: growing memory and log lines. */
 #include "base/port.h"
+#include "tests/suite.h"
 
 #include <check.h>
 #include <starling.h>
@@ -169,10 +170,5 @@ int main(void)
     tcase_add_test(t, growing_that_fails_changes_nothing);
     tcase_add_test(t, a_log_line_below_the_level_is_written_and_one_above_is_not);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_set_tap(r, "-");
-    srunner_run_all(r, CK_SILENT);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(s);
 }

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "node/crypto.h"
+#include "tests/suite.h"
 
 static struct sl_resolver *r;
 static unsigned n_found;
@@ -138,10 +139,5 @@ int main(void)
     tcase_add_test(c, a_name_that_leads_nowhere_is_told_once);
     tcase_add_test(c, a_resolver_can_be_freed_in_the_middle_of_a_question);
     suite_add_tcase(suite, c);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

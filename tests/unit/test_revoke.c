@@ -5,6 +5,7 @@
 
 #include "core_help.h"
 #include "gossip/revocation.h"
+#include "tests/suite.h"
 
 #define MSG_REVOKED 10
 
@@ -382,10 +383,5 @@ int main(void)
     tcase_add_test(t, when_half_of_the_peers_have_expired_the_own_clock_is_doubted);
     tcase_add_test(t, a_dial_whose_peer_never_tells_is_tried_again);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_set_tap(r, "-");
-    srunner_run_all(r, CK_SILENT);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(s);
 }

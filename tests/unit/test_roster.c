@@ -369,5 +369,5 @@ int main(void)
     tcase_add_test(t, nothing_is_freed_while_the_barrier_fails);
     tcase_add_loop_test(t, the_end_frees_what_still_waits, 0, 2);
     suite_add_tcase(s, t);
-    return run(s);
+    return run_suite(s);
 }

@@ -6,6 +6,7 @@
 
 #include "core_help.h"
 #include "gossip/params.h"
+#include "tests/suite.h"
 
 static struct sl_span looked_for;
 static uint64_t against;
@@ -514,10 +515,5 @@ int main(void)
     tcase_add_test(t, a_claimed_address_and_one_accuser_fell_nobody);
     tcase_add_test(t, what_we_say_ourselves_keeps_within_what_others_take);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_set_tap(r, "-");
-    srunner_run_all(r, CK_SILENT);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(s);
 }

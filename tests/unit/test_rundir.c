@@ -1,5 +1,6 @@
 /* test_rundir.c: address files, their owners, and what is done about the dead. */
 #include "node/rundir.h"
+#include "tests/suite.h"
 
 #include <check.h>
 #include <fcntl.h>
@@ -255,10 +256,5 @@ int main(void)
     tcase_add_test(c, closing_removes_our_own_file);
     tcase_add_test(c, three_of_one_name_and_id_have_three_names);
     suite_add_tcase(suite, c);
-    SRunner *r = srunner_create(suite);
-    srunner_set_tap(r, "-");
-    srunner_run_all(r, CK_SILENT);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -499,5 +499,5 @@ int main(void)
     tcase_add_test(t, a_count_beyond_the_limit_is_malformed);
     tcase_add_test(t, whatever_mutated_bytes_say_what_is_read_has_no_fault);
     suite_add_tcase(s, t);
-    return run(s);
+    return run_suite(s);
 }

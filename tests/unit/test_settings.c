@@ -9,6 +9,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "tests/suite.h"
 
 static const char *const variables[] = {
     "STARLING_FLOCK",      "STARLING_NAME",        "STARLING_LISTEN",    "STARLING_ADVERTISE",
@@ -361,10 +362,5 @@ int main(void)
     tcase_add_test(c, with_a_local_seed_a_node_stays_on_loopback);
     tcase_add_test(c, a_wildcard_listener_advertises_an_address);
     suite_add_tcase(suite, c);
-    SRunner *r = srunner_create(suite);
-    srunner_set_tap(r, "-");
-    srunner_run_all(r, CK_SILENT);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -1,5 +1,6 @@
 /* test_shed.c: weights from load in virtual time: how fast, how steady, how seldom. */
 #include "node/shed.h"
+#include "tests/suite.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -218,10 +219,5 @@ int main(void)
     tcase_add_test(tc, steps_are_a_quarter_of_a_doubling);
     tcase_add_test(tc, the_processors_are_seen_to_work);
     suite_add_tcase(suite, tc);
-    SRunner *r = srunner_create(suite);
-    srunner_set_tap(r, "-");
-    srunner_run_all(r, CK_SILENT);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -8,6 +8,7 @@
 #include "flock.h"
 #include "gossip/pool.h"
 #include "store_help.h"
+#include "tests/suite.h"
 
 #define MEMBERS 3000
 
@@ -85,10 +86,5 @@ int main(void)
     tcase_set_timeout(t, 60);
     tcase_add_test(t, a_member_with_a_service_costs_at_most_a_kibibyte);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_set_tap(r, "-");
-    srunner_run_all(r, CK_SILENT);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(s);
 }

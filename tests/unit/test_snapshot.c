@@ -3,7 +3,6 @@
 #include "node/snapshot_file.h"
 
 #include <check.h>
-#include <ftw.h>
 #include <starling.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +12,7 @@
 #include "node/files.h"
 #include "node/identity.h"
 #include "store/store.h"
+#include "tests/suite.h"
 
 #define WALL 1800000000 /* seconds; some time */
 
@@ -304,15 +304,9 @@ static void setup_node(void)
                            identity.signer.seed);
 }
 
-static int remove_one(const char *name, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st, (void)type, (void)ftw;
-    return remove(name);
-}
-
 static void teardown_node(void)
 {
-    (void)nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    folder_remove(dir);
 }
 
 /* A file in which this member offers "users", written so many seconds ago. */
@@ -413,10 +407,5 @@ int main(void)
     tcase_add_test(c, what_nobody_confirms_is_forgotten_when_it_is_a_day_old);
     tcase_add_test(c, what_a_node_offered_itself_is_not_taken_from_its_file);
     suite_add_tcase(suite, c);
-    SRunner *r = srunner_create(suite);
-    srunner_set_tap(r, "-");
-    srunner_run_all(r, CK_SILENT);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

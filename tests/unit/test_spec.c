@@ -148,5 +148,5 @@ int main(void)
     tcase_add_loop_test(t, what_cannot_be_read_is_a_fault_of_the_spec, 0, SL_COUNT(faults));
     tcase_add_test(t, no_text_is_read_beyond_its_end);
     suite_add_tcase(s, t);
-    return run(s);
+    return run_suite(s);
 }

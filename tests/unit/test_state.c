@@ -1,5 +1,6 @@
 /* test_state.c: known peers over a restart. */
 #include "node/state.h"
+#include "tests/suite.h"
 
 #include <check.h>
 #include <starling.h>
@@ -91,10 +92,5 @@ int main(void)
     tcase_add_test(c, no_more_are_read_than_there_is_room_for);
     tcase_add_test(c, a_full_list_survives);
     suite_add_tcase(suite, c);
-    SRunner *r = srunner_create(suite);
-    srunner_set_tap(r, "-");
-    srunner_run_all(r, CK_SILENT);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -771,5 +771,5 @@ int main(void)
     tcase_add_test(t, an_instance_costs_less_than_a_kilobyte_its_node_included);
     tcase_add_test(t, only_what_changed_is_rebuilt);
     suite_add_tcase(s, t);
-    return run(s);
+    return run_suite(s);
 }

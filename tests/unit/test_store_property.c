@@ -439,5 +439,5 @@ int main(void)
     tcase_add_test(t, a_watcher_who_hears_every_change_knows_what_is_reachable);
     tcase_add_test(t, any_order_of_the_same_words_gives_the_same_rosters);
     suite_add_tcase(s, t);
-    return run(s);
+    return run_suite(s);
 }

@@ -393,5 +393,5 @@ int main(void)
     tcase_add_loop_test(t, readers_see_whole_and_current_rosters_and_nothing_is_kept, 0, n);
     tcase_add_loop_test(t, readers_without_a_pause_do_not_keep_rosters_for_ever, 0, n);
     suite_add_tcase(s, t);
-    return run(s);
+    return run_suite(s);
 }

@@ -20,6 +20,7 @@
 
 #include "base/error.h"
 #include "node/transport.h"
+#include "tests/suite.h"
 
 #define HEARD_MAX 8192
 #define SIDES_MAX 4
@@ -339,12 +340,7 @@ static inline int run_case(const char *name, void (*add)(TCase *t))
     tcase_add_checked_fixture(t, setup, teardown);
     add(t);
     suite_add_tcase(s, t);
-    SRunner *r = srunner_create(s);
-    srunner_set_tap(r, "-");
-    srunner_run_all(r, CK_SILENT);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(s);
 }
 
 #endif
