@@ -159,7 +159,7 @@ static struct outcome simulate(const struct scene *scene, uint64_t seed)
     sl_rand_seed(&s.rand, seed);
     for (unsigned i = 0; i < scene->n_clients; i++) {
         struct client *c = &s.clients[i];
-        must(sl_store_new(&bench_heap, seed * 100 + i, NULL, &c->store) == 0, "a store");
+        must(sl_store_new(&sl_alloc_system, seed * 100 + i, NULL, &c->store) == 0, "a store");
         for (unsigned k = 0; k < N; k++)
             tell(c->store, &(struct told){.number = k, .offers = true, .weight = 100});
         tell_readers(c->store, BALANCE_EPOCH);

@@ -31,7 +31,7 @@ static void count_picks(struct sl_view *view, bool by_key, uint64_t seed, double
 static struct sl_store *ten_instances(void)
 {
     struct sl_store *s;
-    must(sl_store_new(&bench_heap, 1, NULL, &s) == 0, "a store");
+    must(sl_store_new(&sl_alloc_system, 1, NULL, &s) == 0, "a store");
     for (unsigned i = 0; i < N; i++)
         tell(s, &(struct told){.number = i, .offers = true, .weight = weight_of(i)});
     tell_readers(s, BALANCE_EPOCH);
@@ -87,7 +87,7 @@ static unsigned zone_of_server(unsigned i)
 static struct sl_store *seen_from(unsigned zone)
 {
     struct sl_store *s;
-    must(sl_store_new(&bench_heap, 1, NULL, &s) == 0, "a store");
+    must(sl_store_new(&sl_alloc_system, 1, NULL, &s) == 0, "a store");
     for (unsigned i = 0; i < SERVERS; i++)
         tell(s, &(struct told){
                     .number = i, .zone = zones[zone_of_server(i)], .offers = true, .weight = 100});

@@ -6,19 +6,6 @@
 
 #include "bench/bench.h"
 
-static void *resize(void *context, void *ptr, size_t old_size, size_t new_size)
-{
-    (void)context;
-    (void)old_size;
-    if (new_size == 0) {
-        free(ptr);
-        return NULL;
-    }
-    return realloc(ptr, new_size);
-}
-
-const struct sl_alloc bench_heap = {resize, NULL};
-
 static struct sl_id id_of(unsigned number)
 {
     struct sl_id id = {{0xb0, (uint8_t)(number >> 8), (uint8_t)number}};

@@ -4,9 +4,8 @@
 
 #include <starling.h>
 
+#include "node/crypto.h" /* sl_alloc_system */
 #include "store/store.h"
-
-extern const struct sl_alloc bench_heap;
 
 /* Member `number`, called node-NUMBER; in zone "eu-1" unless said otherwise. */
 struct told {

@@ -85,7 +85,7 @@ static double run_own_turn(void *context)
         struct thing *old = atomic_exchange_explicit(&shared, a_thing(), memory_order_seq_cst);
         old->garbage.release = release;
         sl_epoch_retire(e, &old->garbage);
-        sl_epoch_poll(e, &bench_heap, SL_NEVER);
+        sl_epoch_poll(e, &sl_alloc_system, SL_NEVER);
     }
     return (cpu_ns() - begin) / TURNS;
 }

@@ -24,7 +24,7 @@ void world_init(struct world *w, unsigned n)
     *w = (struct world){.ahead = SL_SEC(1000)};
     w->node = calloc(1, sizeof *w->node);
     must(w->node != NULL, "memory");
-    must(sl_store_new(&bench_heap, 1, sl_barrier_of_process(), &w->store) == 0, "a store");
+    must(sl_store_new(&sl_alloc_system, 1, sl_barrier_of_process(), &w->store) == 0, "a store");
     w->node->store = w->store;
     w->node->process = sl_process();
     w->node->wake_fd = -1; /* nobody to rouse */
