@@ -292,8 +292,9 @@ static const struct sl_candidate *choose(const struct sl_roster *r, enum starlin
     case STARLING_ROUND_ROBIN:
         rival.at = choose_next(r, how, turn);
         break;
+    case STARLING_RENDEZVOUS: /* choose_by_key */
+        break;
     case STARLING_WEIGHTED_RANDOM:
-    case STARLING_RENDEZVOUS:
         rival.at =
             draw(r, r->n_groups == 1 ? r->groups : group_of(r, (uint32_t)sl_rand_u64(how->rand)),
                  sl_rand_u64(how->rand));
