@@ -115,6 +115,20 @@ void sl_node_wake(starling_node *node)
     (void)eventfd_write(node->wake_fd, 1); /* full: it is awake */
 }
 
+bool sl_node_wait_news(starling_node *node, uint64_t *seen, const struct timespec *deadline)
+{
+    int failed = 0;
+    pthread_mutex_lock(&node->wait_lock);
+    while (node->published == *seen && failed == 0)
+        failed = deadline != NULL
+                     ? pthread_cond_timedwait(&node->wait_cond, &node->wait_lock, deadline)
+                     : pthread_cond_wait(&node->wait_cond, &node->wait_lock);
+    bool news = node->published != *seen;
+    *seen = node->published;
+    pthread_mutex_unlock(&node->wait_lock);
+    return news;
+}
+
 void sl_node_tell_waiters(starling_node *node)
 {
     pthread_mutex_lock(&node->wait_lock);

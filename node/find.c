@@ -287,22 +287,6 @@ static struct timespec deadline_after(int timeout_ms)
     return t;
 }
 
-/* Wait for a publish later than *seen. 0 or ETIMEDOUT. */
-static int wait_publish(starling_node *node, uint64_t *seen, const struct timespec *deadline)
-{
-    int failed = 0;
-    pthread_mutex_lock(&node->wait_lock);
-    while (node->published == *seen && failed == 0)
-        failed = deadline != NULL
-                     ? pthread_cond_timedwait(&node->wait_cond, &node->wait_lock, deadline)
-                     : pthread_cond_wait(&node->wait_cond, &node->wait_lock);
-    if (node->published != *seen)
-        failed = 0;
-    *seen = node->published;
-    pthread_mutex_unlock(&node->wait_lock);
-    return failed;
-}
-
 /* Until `view` (or, where it is NULL, the node) counts n. */
 static int wait_count(starling_node *node, struct sl_view *view, unsigned n, int timeout_ms)
 {
@@ -322,7 +306,7 @@ static int wait_count(starling_node *node, struct sl_view *view, unsigned n, int
             return sl_fail(STARLING_ECLOSED, "the node has left its flock");
         if (count >= n)
             return 0;
-        if (wait_publish(node, &seen, timeout_ms >= 0 ? &deadline : NULL) != 0)
+        if (!sl_node_wait_news(node, &seen, timeout_ms >= 0 ? &deadline : NULL))
             return sl_fail(STARLING_ETIMEDOUT, "%zu of %u %s within %d ms", count, n,
                            view != NULL ? "instances fit" : "members alive", timeout_ms);
     }

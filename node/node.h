@@ -129,7 +129,10 @@ bool sl_node_in_callback(const starling_node *node);
 /* Rouse the I/O thread. Any thread. */
 void sl_node_wake(starling_node *node);
 
-/* Tell everybody who waits in starling_wait_*. */
+/* Wait until they are told something later than *seen, which is then that; false when the deadline
+ * (CLOCK_MONOTONIC; NULL = none) came first. An application's thread. */
+bool sl_node_wait_news(starling_node *node, uint64_t *seen, const struct timespec *deadline);
+/* Tell everybody who waits in starling_wait_* and starling_drain. */
 void sl_node_tell_waiters(starling_node *node);
 
 /* Number the event, keep it, wake watches, call on_event. The I/O thread's. */

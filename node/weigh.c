@@ -162,18 +162,6 @@ static sl_usec monotonic(void)
     return SL_SEC(t.tv_sec) + t.tv_nsec / 1000;
 }
 
-/* Until somebody is told something later than *seen, or `until`. */
-static void wait_for_news(starling_node *node, uint64_t *seen, sl_usec until)
-{
-    struct timespec deadline = to_timespec(until);
-    int failed = 0;
-    pthread_mutex_lock(&node->wait_lock);
-    while (node->published == *seen && failed == 0)
-        failed = pthread_cond_timedwait(&node->wait_cond, &node->wait_lock, &deadline);
-    *seen = node->published;
-    pthread_mutex_unlock(&node->wait_lock);
-}
-
 int starling_drain(starling_node *node, unsigned grace_ms)
 {
     int r = sl_node_check(node);
@@ -194,6 +182,7 @@ int starling_drain(starling_node *node, unsigned grace_ms)
         now = monotonic();
         if (now >= end || (now >= heard && is_drained(&node->commands)))
             return 0;
-        wait_for_news(node, &seen, now < heard ? heard : end);
+        struct timespec until = to_timespec(now < heard ? heard : end);
+        (void)sl_node_wait_news(node, &seen, &until);
     }
 }
