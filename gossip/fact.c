@@ -86,13 +86,24 @@ size_t sl_fact_sign(const struct sl_crypto *crypto, const struct sl_bundle *bund
     return len + SL_SIG_LEN;
 }
 
+/* Does the record carry this certificate? */
+static bool carries(const struct sl_fact *f, struct sl_span cert)
+{
+    struct sl_record record;
+    return sl_record_read(sl_fact_body(f), &record) && record.cert.len == cert.len &&
+           memcmp(record.cert.p, cert.p, cert.len) == 0;
+}
+
 static bool who_read(struct sl_who *who, const struct sl_crypto *crypto, const struct sl_bundle *bundle,
-                     const struct sl_fact *f)
+                     const struct sl_fact *f, const struct sl_fact *known)
 {
     struct sl_record record;
     struct sl_cert cert;
-    if (!sl_record_read(sl_fact_body(f), &record) ||
-        !sl_cert_check(crypto, bundle, record.cert, &cert) || !sl_id_eq(&cert.id, sl_fact_origin(f)))
+    if (!sl_record_read(sl_fact_body(f), &record))
+        return false;
+    bool held = known && carries(known, record.cert) ? sl_cert_decode(crypto, record.cert, &cert)
+                                                     : sl_cert_check(crypto, bundle, record.cert, &cert);
+    if (!held || !sl_id_eq(&cert.id, sl_fact_origin(f)))
         return false;
     sl_cert_places(record.cert, &who->key, &who->name);
     who->zone = record.zone;
@@ -102,14 +113,15 @@ static bool who_read(struct sl_who *who, const struct sl_crypto *crypto, const s
     return true;
 }
 
-bool sl_fact_check(struct sl_fact *f, const struct sl_crypto *crypto, const struct sl_bundle *bundle)
+bool sl_fact_check(struct sl_fact *f, const struct sl_crypto *crypto, const struct sl_bundle *bundle,
+                   const struct sl_fact *known)
 {
     struct sl_vitals vitals;
     struct sl_sighting entries[SL_SIGHTING_ENTRIES_MAX];
     size_t n;
     switch ((enum sl_kind)f->kind) {
     case SL_RECORD:
-        return who_read(f->who, crypto, bundle, f);
+        return who_read(f->who, crypto, bundle, f, known);
     case SL_VITALS:
         return sl_vitals_read(sl_fact_body(f), &vitals);
     case SL_SIGHTINGS:

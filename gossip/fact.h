@@ -76,8 +76,10 @@ struct sl_bundle;
 bool sl_fact_verify(const struct sl_fact *f, const struct sl_crypto *crypto, const struct sl_bundle *bundle,
                     const uint8_t key[SL_KEY_LEN]) SL_MUST_USE;
 /* Form of the body; of a record the certificate as well (flock, authority's signature, origin = hash of the
- * key), and what it says into f->who. */
-bool sl_fact_check(struct sl_fact *f, const struct sl_crypto *crypto, const struct sl_bundle *bundle) SL_MUST_USE;
+ * key), and what it says into f->who. `known` (may be NULL) is another record that passed here with this bundle:
+ * the authority's signature under the certificate in it need not be checked again. */
+bool sl_fact_check(struct sl_fact *f, const struct sl_crypto *crypto, const struct sl_bundle *bundle,
+                   const struct sl_fact *known) SL_MUST_USE;
 /* Header, body and signature into out (room for sl_fact_max(kind)); length, or 0 when the body is too long. */
 size_t sl_fact_sign(const struct sl_crypto *crypto, const struct sl_bundle *bundle,
                     const struct sl_fact_header *header, struct sl_span body, uint8_t *out);

@@ -316,23 +316,29 @@ static uint64_t sum_of(const struct sl_pool *p, const struct sl_fact *f)
     return sl_siphash(p->bundle.flock, text, sizeof text);
 }
 
-/* Form and certificate are in order; not in the pool yet. */
-static struct sl_fact *fact_read(struct sl_pool *p, struct sl_span bytes, uint64_t check)
+/* The record, vitals or sightings of that origin that were made last; NULL = none are held. */
+static struct sl_fact *latest_of(const struct sl_pool *p, const struct sl_fact_header *header)
 {
-    struct sl_fact_header header;
-    if (!sl_fact_peek(bytes, &header))
-        return NULL;
+    uint32_t identity = header->kind > SL_KINDS ? SL_POOL_NONE : sl_pool_find(p, &header->origin);
+    uint32_t number = identity == SL_POOL_NONE ? 0 : p->identities[identity].latest[header->kind - 1];
+    return number ? p->facts[number - 1] : NULL;
+}
+
+/* Form and certificate are in order; not in the pool yet. */
+static struct sl_fact *fact_read(struct sl_pool *p, const struct sl_fact_header *header, struct sl_span bytes,
+                                 uint64_t check, const struct sl_fact *latest)
+{
     struct sl_fact *f = sl_alloc_zero(p->alloc, sizeof *f + bytes.len);
     if (!f)
         return NULL;
     f->len = (uint16_t)bytes.len;
-    f->kind = header.kind;
-    f->version = header.version;
+    f->kind = header->kind;
+    f->version = header->version;
     f->check = check;
     memcpy(f->bytes, bytes.p, bytes.len);
     if (f->kind == SL_RECORD)
         f->who = sl_alloc_zero(p->alloc, sizeof *f->who);
-    if ((f->kind == SL_RECORD && !f->who) || !sl_fact_check(f, &p->crypto, &p->bundle)) {
+    if ((f->kind == SL_RECORD && !f->who) || !sl_fact_check(f, &p->crypto, &p->bundle, latest)) {
         fact_free(p, f);
         return NULL;
     }
@@ -351,22 +357,14 @@ static uint32_t fact_number(struct sl_pool *p)
     return (uint32_t)p->n_facts++;
 }
 
-/* What most cores of a pool are about to take, another has just taken. */
-static struct sl_fact *latest_of(struct sl_pool *p, struct sl_span bytes)
+struct sl_fact *sl_pool_take(struct sl_pool *p, struct sl_span bytes)
 {
     struct sl_fact_header header;
     if (!sl_fact_peek(bytes, &header))
         return NULL;
-    uint32_t identity = sl_pool_find(p, &header.origin);
-    uint32_t number = identity == SL_POOL_NONE || header.kind > SL_KINDS ? 0 : p->identities[identity].latest[header.kind - 1];
-    struct sl_fact *f = number ? p->facts[number - 1] : NULL;
-    return f && f->len == bytes.len && memcmp(f->bytes, bytes.p, bytes.len) == 0 ? f : NULL;
-}
-
-struct sl_fact *sl_pool_take(struct sl_pool *p, struct sl_span bytes)
-{
-    struct sl_fact *latest = latest_of(p, bytes);
-    if (latest) {
+    /* What most cores of a pool are about to take, another has just taken. */
+    struct sl_fact *latest = latest_of(p, &header);
+    if (latest && latest->len == bytes.len && memcmp(latest->bytes, bytes.p, bytes.len) == 0) {
         latest->refs++;
         return latest;
     }
@@ -380,7 +378,7 @@ struct sl_fact *sl_pool_take(struct sl_pool *p, struct sl_span bytes)
             return p->facts[known - 1];
         }
     }
-    struct sl_fact *f = fact_read(p, bytes, check);
+    struct sl_fact *f = fact_read(p, &header, bytes, check, latest);
     if (!f)
         return NULL;
     uint32_t number = SL_POOL_NONE;

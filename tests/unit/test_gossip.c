@@ -63,6 +63,52 @@ START_TEST(no_flipped_bit_of_a_fact_is_believed)
 }
 END_TEST
 
+/* The certificate in a record is known from the one before: what differs from it has to be checked again. */
+START_TEST(nobody_can_alter_the_own_certificate)
+{
+    uint8_t fact[SL_RECORD_MAX];
+    give_record(1, 5, 1);
+    struct person vain = peers[1];
+    for (size_t i = 0; i < vain.cert_len * 8; i++) {
+        vain.cert[i / 8] ^= (uint8_t)(1 << i % 8);
+        now += SL_SEC(1); /* within the origin's quota */
+        sl_gossip_deadline(g);
+        give(fact, record_make(&vain, 11, 5, 2, fact));
+        ck_assert_msg(version_of(1).seq == 1, "bit %zu", i);
+        vain.cert[i / 8] ^= (uint8_t)(1 << i % 8);
+    }
+    give(fact, record_make(&vain, 11, 5, 2, fact));
+    ck_assert_uint_eq(version_of(1).seq, 2);
+}
+END_TEST
+
+static unsigned n_verified;
+static bool (*verify_really)(void *, const uint8_t *, const uint8_t *, size_t, const uint8_t *);
+
+static bool verify_counted(void *context, const uint8_t key[SL_KEY_LEN], const uint8_t *msg, size_t len,
+                           const uint8_t sig[SL_SIG_LEN])
+{
+    n_verified++;
+    return verify_really(context, key, msg, len, sig);
+}
+
+START_TEST(a_certificate_is_checked_once_and_a_record_once)
+{
+    teardown();
+    verify_really = self.crypto.verify;
+    self.crypto.verify = verify_counted;
+    g = core_new();
+    link_as(&peers[0], 2);
+    n_verified = 0;
+    give_record(1, 5, 1);
+    ck_assert_uint_eq(n_verified, 2); /* the authority's signature and its own */
+    give_record(1, 5, 1);
+    ck_assert_uint_eq(n_verified, 2);
+    give_record(1, 5, 2);
+    ck_assert_uint_eq(n_verified, 3);
+}
+END_TEST
+
 START_TEST(two_facts_of_one_version_leave_every_node_with_the_same)
 {
     struct sl_vitals a = {.answered = 0, .sections = sl_span_of("a", 1)}, b = {.sections = sl_span_of("b", 1)};
@@ -343,6 +389,8 @@ int main(void)
     tcase_add_test(t, an_older_version_never_replaces_a_newer_one);
     tcase_add_test(t, nobody_can_speak_in_anothers_name);
     tcase_add_test(t, no_flipped_bit_of_a_fact_is_believed);
+    tcase_add_test(t, nobody_can_alter_the_own_certificate);
+    tcase_add_test(t, a_certificate_is_checked_once_and_a_record_once);
     tcase_add_test(t, two_facts_of_one_version_leave_every_node_with_the_same);
     tcase_add_test(t, facts_in_any_order_end_in_the_same_state);
     tcase_add_test(t, a_newer_epoch_voids_what_was_said_before);
