@@ -125,6 +125,7 @@ static int from_authority(const struct sl_identity_options *options, struct sl_i
     int r = sl_authority_load(options->config_dir, options->runtime_dir, &authority, path);
     if (r < 0)
         return r;
+    sl_keyring_take_seed(&identity->keyring, authority.signer.seed);
     sl_authority_fini(&authority);
     r = sl_ca_open(path, &ca); /* with what rotation has made of it */
     if (r < 0)
@@ -208,6 +209,7 @@ int sl_identity_load(const struct sl_identity_options *options, struct sl_identi
         return r;
     const struct sl_crypto crypto = sl_crypto_port(&identity.signer);
     sl_flock_id(&crypto, options->flock, identity.bundle.flock);
+    sl_keyring_init(&identity.keyring, identity.bundle.flock);
 
     r = options->credentials != NULL ? from_credentials(options, &identity)
                                      : from_authority(options, &identity);

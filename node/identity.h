@@ -9,6 +9,7 @@
 
 #include "gossip/cert.h"
 #include "node/crypto.h"
+#include "node/keyring.h"
 
 struct sl_identity {
     struct sl_bundle bundle;
@@ -26,6 +27,7 @@ struct sl_identity {
         door_secret[32]; /* CURVE secret of the listening side; its public half is in the bundle */
     uint8_t dial_public[32]; /* C_d: CURVE pair this process dials with, made anew each time */
     uint8_t dial_secret[32];
+    struct sl_keyring keyring; /* the tenants it may read and write */
 };
 
 struct sl_identity_options {
