@@ -14,6 +14,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "node/ca_parts.h"
 #include "node/files.h"
 #include "node/identity.h"
 #include "node/settings.h"
@@ -52,7 +53,7 @@ int sl_ca_path(const char *config_dir, char out[PATH_MAX])
     return 0;
 }
 
-static int beside(const char *path, const char *suffix, char out[PATH_MAX])
+int sl_ca_beside(const char *path, const char *suffix, char out[PATH_MAX])
 {
     int n = snprintf(out, PATH_MAX, "%s.%s", path, suffix);
     if (n < 0 || n >= PATH_MAX)
@@ -103,7 +104,7 @@ static int find_signer(struct sl_ca *ca, const struct sl_authority *first)
     char fingerprint[SL_FINGERPRINT_TEXT], path[PATH_MAX];
     struct sl_authority other;
     sl_authority_fingerprint(key, fingerprint);
-    int r = beside(ca->path, fingerprint, path);
+    int r = sl_ca_beside(ca->path, fingerprint, path);
     if (r == 0)
         r = sl_authority_read(path, &other);
     if (r == STARLING_ENOENT)
@@ -132,6 +133,11 @@ int sl_ca_open(const char *path, struct sl_ca *ret)
         r = sl_authority_bundle_path(path, bundle);
     if (r == 0)
         r = sl_authority_read(path, &first);
+    if (r == STARLING_ENOENT && access(bundle, F_OK) == 0)
+        r = sl_fail(STARLING_EAUTH,
+                    "%s is gone, and %s says that there was one: put it back from a backup; "
+                    "without it there are no keys of tenants, even when another signs by now",
+                    path, bundle);
     if (r < 0)
         return r;
     sl_copy_text(ca.path, sizeof ca.path, path, strlen(path));
@@ -142,6 +148,7 @@ int sl_ca_open(const char *path, struct sl_ca *ret)
         ca.bundle.n_authorities = ca.bundle.n_doors = 1;
         r = 0;
     }
+    memcpy(ca.first_seed, first.signer.seed, sizeof ca.first_seed);
     if (r == 0)
         r = find_signer(&ca, &first);
     if (r == 0)
@@ -196,14 +203,16 @@ static int take_names(const struct sl_ca_order *order, const struct sl_crypto *c
     sl_copy_text(to->flock, sizeof to->flock, order->flock, strlen(order->flock));
     sl_flock_id(crypto, order->flock, cert->flock);
     sl_copy_text(cert->name, sizeof cert->name, order->name, strlen(order->name));
-    for (size_t i = 0; i < order->n_tenants; i++) {
-        const char *tenant = order->tenants[i];
+    /* An empty list would be all tenants, as in the certificates that nodes issue themselves. */
+    const bool none = order->n_tenants == 0;
+    to->n_tenants = cert->n_tenants = none ? 1 : order->n_tenants;
+    for (size_t i = 0; i < cert->n_tenants; i++) {
+        const char *tenant = none ? SL_DEFAULT_TENANT : order->tenants[i];
         if (!sl_name_ok(tenant, strlen(tenant)))
             return sl_fail(STARLING_EINVAL, "'%.64s' is no name of a tenant", tenant);
         sl_copy_text(to->tenant[i], sizeof to->tenant[i], tenant, strlen(tenant));
         sl_tenant_id(crypto, cert->flock, tenant, cert->tenants[i]);
     }
-    to->n_tenants = cert->n_tenants = order->n_tenants;
     for (size_t i = 0; i < order->n_patterns; i++) {
         const char *pattern = order->patterns[i];
         if (strlen(pattern) > SL_NAME_LEN_MAX)
@@ -214,7 +223,7 @@ static int take_names(const struct sl_ca_order *order, const struct sl_crypto *c
     return 0;
 }
 
-/* Fresh serial, signed by who signs now. */
+/* Fresh serial, signed by who signs now, and the keys of its tenants as they are now. */
 static int sign(const struct sl_ca *ca, struct sl_cert *cert, struct sl_credentials *to)
 {
     struct sl_signer signer = ca->signer;
@@ -229,7 +238,7 @@ static int sign(const struct sl_ca *ca, struct sl_cert *cert, struct sl_credenti
                        "a-z 0-9 . _ - *, or all together is longer than %d bytes",
                        SL_CERT_MAX);
     take_bundle(ca, to);
-    return 0;
+    return sl_ca_grant(ca, cert, to);
 }
 
 int sl_ca_issue(const struct sl_ca *ca, const struct sl_ca_order *order, struct sl_credentials *ret)
@@ -302,7 +311,7 @@ void sl_ca_title(const struct sl_credentials *credentials, char *out, size_t cap
 
 /* Of two rotations, or two revocations, at once the later one would undo the other. Held until the
  * descriptor is closed, so that a killed command leaves none behind; nodes do not look at it. */
-static int lock(const struct sl_ca *ca)
+int sl_ca_lock(const struct sl_ca *ca)
 {
     int fd = open(ca->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     int r = fd;
@@ -348,7 +357,7 @@ static int add_authority(struct sl_ca *ca)
     sl_entropy(seed, sizeof seed);
     sl_signer_from_seed(&fresh, seed);
     sl_authority_fingerprint(fresh.public_key, fingerprint);
-    int r = beside(ca->path, fingerprint, path);
+    int r = sl_ca_beside(ca->path, fingerprint, path);
     /* Its secret before anybody is told to trust it. */
     if (r == 0)
         r = sl_authority_create(path, seed, ca->bundle.door[0]);
@@ -418,7 +427,7 @@ int sl_ca_rotate(struct sl_ca *ca, bool door, enum sl_ca_step step,
                  char ret_moved[SL_FINGERPRINT_TEXT])
 {
     struct sl_ca next = *ca;
-    int fd = lock(ca), r = fd;
+    int fd = sl_ca_lock(ca), r = fd;
     if (r >= 0)
         r = reopen(&next);
     if (r >= 0)
@@ -454,9 +463,9 @@ int sl_ca_revoke(const struct sl_ca *ca, const struct sl_revocation *what)
 {
     char path[PATH_MAX];
     struct sl_revoked list = {.n = 0};
-    int fd = lock(ca), r = fd;
+    int fd = sl_ca_lock(ca), r = fd;
     if (r >= 0)
-        r = beside(ca->path, "revoked", path);
+        r = sl_ca_beside(ca->path, "revoked", path);
     if (r >= 0)
         r = sl_revoked_file_read(path, &list);
     if (r == STARLING_ENOENT)

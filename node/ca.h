@@ -7,7 +7,8 @@
  *   AUTHORITY.FINGERPRINT  one that a rotation added, in the same form
  *   AUTHORITY.bundle       which are trusted and which doors are open, in order; written by the
  *                          first rotation, before that it is what AUTHORITY says
- *   AUTHORITY.revoked      certificates taken back (revoked.h) */
+ *   AUTHORITY.revoked      certificates taken back (revoked.h)
+ *   AUTHORITY.tenants      tenants that have another key than their first (tenants.h) */
 #ifndef SL_NODE_CA_H
 #define SL_NODE_CA_H
 
@@ -26,6 +27,7 @@ struct sl_ca {
     char path[PATH_MAX];
     struct sl_credentials bundle; /* its first authority signs */
     struct sl_signer signer;      /* that one */
+    uint8_t first_seed[32];       /* of AUTHORITY itself: tenants' keys derive from it for good */
 };
 
 /* CONFIG/authority of a directory, or of the one that settings name when it is NULL. */
@@ -40,7 +42,7 @@ void sl_ca_fini(struct sl_ca *ca);
 
 struct sl_ca_order {
     const char *flock, *name;
-    const char *tenants[SL_CERT_TENANTS_MAX]; /* none = all */
+    const char *tenants[SL_CERT_TENANTS_MAX]; /* none = "default" alone */
     size_t n_tenants;
     const char *patterns[SL_CERT_PATTERNS_MAX]; /* none = all */
     size_t n_patterns;
@@ -53,7 +55,7 @@ struct sl_ca_order {
 int sl_ca_issue(const struct sl_ca *ca, const struct sl_ca_order *order, struct sl_credentials *ret)
     SL_MUST_USE;
 /* The same node, key and rights again, valid from now for `life_s` (0 = as long as it was), signed by
- * who signs now, with the bundle as it is now. */
+ * who signs now, with the bundle and the tenants' keys as they are now. */
 int sl_ca_renew(const struct sl_ca *ca, int64_t wall_s, int64_t life_s,
                 struct sl_credentials *credentials) SL_MUST_USE;
 /* A comment for the head of a credentials file or a bundle. */
@@ -71,6 +73,12 @@ enum sl_ca_step {
  * added, came to the front or went. 0, STARLING_EINVAL (no such step now), EIO. */
 int sl_ca_rotate(struct sl_ca *ca, bool door, enum sl_ca_step step,
                  char ret_moved[SL_FINGERPRINT_TEXT]) SL_MUST_USE;
+
+/* Raise the epoch of a tenant's key, to be used `after_s` from wall_s on: AUTHORITY.tenants. A key that
+ * is not in use yet is replaced with after_s 0 only. 0, STARLING_EINVAL (a name, "default", a key not
+ * in use yet), ELIMIT, EAUTH, EIO, ENOMEM. */
+int sl_ca_rotate_tenant(const struct sl_ca *ca, const char *flock, const char *tenant,
+                        int64_t wall_s, int64_t after_s, struct sl_tenant_epoch *ret) SL_MUST_USE;
 
 /* ---- revocation ---- */
 
@@ -92,6 +100,11 @@ struct sl_ca_shown {
     bool sound;    /* that one signed it, and it is about the key beside it */
     char tenant[SL_CERT_TENANTS_MAX][SL_NAME_LEN_MAX + 1]; /* of cert: name, or id where unknown */
     struct sl_revoked revoked;
+    struct sl_ca_granted {
+        char tenant[SL_NAME_LEN_MAX + 1]; /* name, or id where unknown */
+        struct sl_tenant_epoch what;
+        bool sound;         /* an authority of these signed it, and the key beside it opens it */
+    } grant[SL_GRANTS_MAX]; /* of CREDENTIALS; held.n_grants of them */
     char authority[SL_AUTHORITIES_MAX][SL_FINGERPRINT_TEXT],
         door[SL_DOORS_MAX][SL_FINGERPRINT_TEXT];
 };

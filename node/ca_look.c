@@ -50,6 +50,23 @@ static int look_at_node_key(const char *path, struct sl_ca_shown *s)
     return 0;
 }
 
+/* What the grants say, and whether this node would take them. */
+static void read_grants(struct sl_ca_shown *s, const struct sl_bundle *bundle,
+                        const struct sl_signer *node)
+{
+    uint8_t key[32];
+    for (size_t i = 0; i < s->held.n_grants; i++) {
+        struct sl_ca_granted *g = &s->grant[i];
+        struct sl_grant said;
+        sl_grant_read(s->held.grant[i], &said);
+        g->what = said.what;
+        sl_hex(g->tenant, said.what.tenant, SL_TENANT_LEN);
+        g->sound = sl_id_eq(&said.node, &s->cert.id) && sl_grant_check(bundle, s->held.grant[i]) &&
+                   sl_grant_open(s->held.grant[i], node, key);
+    }
+    sodium_memzero(key, sizeof key);
+}
+
 /* Who signed it, and whether it belongs to the key beside it. */
 static int judge_certificate(const char *path, struct sl_ca_shown *s)
 {
@@ -77,6 +94,7 @@ static int judge_certificate(const char *path, struct sl_ca_shown *s)
         s->sound = sl_cert_check(&crypto, &bundle, bytes, &checked) &&
                    memcmp(s->cert.key, signer.public_key, SL_KEY_LEN) == 0;
         sl_hex(s->key, s->cert.key, SL_KEY_LEN);
+        read_grants(s, &bundle, &signer);
         s->kind = SL_CA_CREDENTIALS;
     }
     sl_signer_fini(&signer);
@@ -103,6 +121,10 @@ static int name_tenants(const char *path, struct sl_ca_shown *s)
         for (size_t i = 0; i < s->cert.n_tenants; i++) {
             if (memcmp(hash, s->cert.tenants[i], sizeof s->cert.tenants[i]) == 0)
                 memcpy(s->tenant[i], s->held.tenant[k], sizeof s->tenant[i]);
+        }
+        for (size_t i = 0; i < s->held.n_grants; i++) {
+            if (memcmp(hash, s->grant[i].what.tenant, SL_TENANT_LEN) == 0)
+                memcpy(s->grant[i].tenant, s->held.tenant[k], sizeof s->grant[i].tenant);
         }
     }
     return 0;

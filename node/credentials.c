@@ -14,6 +14,7 @@
 
 #define FILE_MAX SL_CREDENTIALS_FILE_MAX
 #define SUM_LEN 16
+#define GRANT_DIGITS ((size_t)2 * SL_GRANT_LEN)
 
 enum key { AUTHORITY, DOOR, CERTIFICATE, KEY, CHECK, N_KEYS };
 
@@ -40,6 +41,7 @@ struct reading {
     char digits[N_KEYS][2 * SL_CERT_MAX];
     size_t n_digits[N_KEYS];
     unsigned at_line[N_KEYS]; /* where each began */
+    size_t n_grant_digits;
     struct sl_credentials *names;
 };
 
@@ -101,6 +103,30 @@ static int take_tenant(struct reading *in, const char *value)
     return 1;
 }
 
+/* Straight to where it belongs, digit by digit: libinih hands it over in pieces. A grant is one line,
+ * so that a short one does not begin the next. */
+static int take_grant(struct reading *in, const char *value)
+{
+    struct sl_credentials *c = in->names;
+    for (; *value != '\0'; value++) {
+        const char digits[] = {*value, '0'};
+        uint8_t high;
+        if (in->n_grant_digits % GRANT_DIGITS == 0) {
+            if (c->n_grants == SL_GRANTS_MAX)
+                return refuse_line(in, "grant", "is there too often");
+            c->grant_line[c->n_grants++] = in->line;
+        }
+        if (!sl_unhex(&high, 1, digits, 2))
+            return refuse_line(in, "grant", "has something other than hexadecimal digits");
+        size_t at = in->n_grant_digits++ % GRANT_DIGITS;
+        uint8_t *byte = &c->grant[c->n_grants - 1][at / 2];
+        if (c->grant_line[c->n_grants - 1] != in->line)
+            return refuse_line(in, "grant", "stands behind one that is not 360 digits");
+        *byte = at % 2 == 0 ? high : (uint8_t)(*byte | high >> 4);
+    }
+    return 1;
+}
+
 /* For libinih: 1 goes on, 0 refuses. Pieces of a value, and further lines of one key, are put
  * together; the total is judged at the end. */
 static int take_piece(void *context, const char *section, const char *name, const char *value)
@@ -118,9 +144,12 @@ static int take_piece(void *context, const char *section, const char *name, cons
         return take_flock(in, value);
     if (strcmp(name, "tenant") == 0)
         return take_tenant(in, value);
+    if (strcmp(name, "grant") == 0)
+        return take_grant(in, value);
     if (k == N_KEYS)
-        return refuse_line(in, "the key",
-                           "is none of flock, authority, door, certificate, tenant, key, check");
+        return refuse_line(
+            in, "the key",
+            "is none of flock, authority, door, certificate, tenant, grant, key, check");
     if (k == CHECK && in->n_digits[k] == 0)
         in->checked = in->began;
     size_t len = strlen(value);
@@ -170,10 +199,14 @@ static int check_lengths(const struct reading *in, bool bundle)
     if (r < 0)
         return r;
     if (bundle)
-        return n[CERTIFICATE] + n[KEY] == 0
+        return n[CERTIFICATE] + n[KEY] + in->n_grant_digits == 0
                    ? 0
-                   : sl_fail(STARLING_EAUTH, "%s is no bundle: it has a certificate or a key",
-                             in->path);
+                   : sl_fail(STARLING_EAUTH,
+                             "%s is no bundle: it has a certificate, a grant or a key", in->path);
+    if (in->n_grant_digits % GRANT_DIGITS != 0)
+        return sl_fail(STARLING_EAUTH, "%s, line %u: grant is %zu digits, not %zu", in->path,
+                       in->names->grant_line[in->names->n_grants - 1], GRANT_DIGITS,
+                       in->n_grant_digits % GRANT_DIGITS);
     r = check_length(in, CERTIFICATE, n[CERTIFICATE] % 2 == 0, "is an even number of digits");
     return r < 0 ? r : check_length(in, KEY, n[KEY] == 64, "is 64 digits");
 }
@@ -261,11 +294,11 @@ static void add(struct writing *out, const char *format, ...)
     out->len = n < 0 || (size_t)n >= room ? sizeof out->text : out->len + (size_t)n;
 }
 
-static void add_hex(struct writing *out, enum key k, const uint8_t *p, size_t len)
+static void add_hex(struct writing *out, const char *name, const uint8_t *p, size_t len)
 {
     char digits[2 * SL_CERT_MAX + 1];
     sl_hex(digits, p, len);
-    add(out, "%s = %s\n", keys[k].name, digits);
+    add(out, "%s = %s\n", name, digits);
     sodium_memzero(digits, sizeof digits);
 }
 
@@ -275,18 +308,20 @@ static void compose(struct writing *out, const struct sl_credentials *c, const c
     if (c->flock[0] != '\0')
         add(out, "flock = %s\n", c->flock);
     for (size_t i = 0; i < c->n_authorities; i++)
-        add_hex(out, AUTHORITY, c->authority[i], SL_KEY_LEN);
+        add_hex(out, keys[AUTHORITY].name, c->authority[i], SL_KEY_LEN);
     for (size_t i = 0; i < c->n_doors; i++)
-        add_hex(out, DOOR, c->door[i], sizeof c->door[i]);
+        add_hex(out, keys[DOOR].name, c->door[i], sizeof c->door[i]);
     if (c->cert_len > 0) {
-        add_hex(out, CERTIFICATE, c->cert, c->cert_len);
+        add_hex(out, keys[CERTIFICATE].name, c->cert, c->cert_len);
         for (size_t i = 0; i < c->n_tenants; i++)
             add(out, "tenant = %s\n", c->tenant[i]);
-        add_hex(out, KEY, c->seed, sizeof c->seed);
+        for (size_t i = 0; i < c->n_grants; i++)
+            add_hex(out, "grant", c->grant[i], SL_GRANT_LEN);
+        add_hex(out, keys[KEY].name, c->seed, sizeof c->seed);
     }
     uint8_t sum[SUM_LEN];
     crypto_generichash(sum, sizeof sum, (const uint8_t *)out->text, out->len, NULL, 0);
-    add_hex(out, CHECK, sum, sizeof sum);
+    add_hex(out, keys[CHECK].name, sum, sizeof sum);
 }
 
 int sl_credentials_write(const char *path, const struct sl_credentials *credentials,

@@ -6,6 +6,7 @@
  *   door         64 digits; one or two. A node listens on the first and dials both
  *   certificate  as issued, in one line or spread over several
  *   tenant       name of one that the certificate lists, for people; up to 16
+ *   grant        360 digits, in one line: a tenant's key for this node (grant.h); up to 32
  *   key          64 digits: the seed of the node's Ed25519 key
  *   check        32 digits, last: BLAKE2b-128 of all before this line; credentials without it are
  *                taken: they can be put together by hand */
@@ -13,8 +14,9 @@
 #define SL_NODE_CREDENTIALS_H
 
 #include "gossip/cert.h"
+#include "node/grant.h"
 
-#define SL_CREDENTIALS_FILE_MAX 8192
+#define SL_CREDENTIALS_FILE_MAX 16384
 
 struct sl_credentials {
     char flock[SL_NAME_LEN_MAX + 1]; /* "" = the file does not say */
@@ -26,6 +28,9 @@ struct sl_credentials {
     size_t cert_len; /* 0 in a bundle */
     char tenant[SL_CERT_TENANTS_MAX][SL_NAME_LEN_MAX + 1];
     size_t n_tenants;
+    uint8_t grant[SL_GRANTS_MAX][SL_GRANT_LEN];
+    unsigned grant_line[SL_GRANTS_MAX]; /* where each is in the file that was read; 0 = in none */
+    size_t n_grants;
     uint8_t seed[32];
 };
 

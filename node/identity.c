@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "node/ca.h"
 #include "node/files.h"
+#include "node/tenants.h"
 
 static const char door_domain[] = "starling/1 door"; /* hashed with its NUL */
 static const char key_magic[16] = "starling/1 node";
@@ -117,46 +118,6 @@ static int issue(const struct sl_ca *ca, const struct sl_identity_options *optio
     return 0;
 }
 
-static int from_authority(const struct sl_identity_options *options, struct sl_identity *identity)
-{
-    struct sl_authority authority;
-    struct sl_ca ca;
-    char path[PATH_MAX];
-    int r = sl_authority_load(options->config_dir, options->runtime_dir, &authority, path);
-    if (r < 0)
-        return r;
-    sl_keyring_take_seed(&identity->keyring, authority.signer.seed);
-    sl_authority_fini(&authority);
-    r = sl_ca_open(path, &ca); /* with what rotation has made of it */
-    if (r < 0)
-        return r == STARLING_ENOENT ? STARLING_EIO : r;
-    memcpy(identity->authority, path, sizeof path);
-    r = take_bundle(&ca.bundle, identity);
-    if (r == 0)
-        r = own_key(options->state_dir, identity);
-    if (r == 0)
-        r = issue(&ca, options, identity);
-    sl_ca_fini(&ca);
-    return r;
-}
-
-static int from_credentials(const struct sl_identity_options *options, struct sl_identity *identity)
-{
-    struct sl_credentials given;
-    int r = sl_credentials_read(options->credentials, &given);
-    if (r < 0)
-        return r;
-    memcpy(identity->cert, given.cert, given.cert_len);
-    identity->cert_len = given.cert_len;
-    sl_copy_text(identity->said_flock, sizeof identity->said_flock, given.flock,
-                 strlen(given.flock));
-    sl_signer_from_seed(&identity->signer, given.seed);
-    identity->lasting = true;
-    r = take_bundle(&given, identity);
-    sl_credentials_fini(&given);
-    return r;
-}
-
 /* "is valid from 2026-01-31T12:00:00Z on" and the like. */
 static int refuse_time(const char *file, const struct sl_cert *cert, int64_t wall_s)
 {
@@ -171,7 +132,8 @@ static int refuse_time(const char *file, const struct sl_cert *cert, int64_t wal
 }
 
 /* What any peer would refuse at the hello is a sentence here. */
-static int check(const struct sl_identity_options *options, struct sl_identity *identity)
+static int check(const struct sl_identity_options *options, struct sl_identity *identity,
+                 struct sl_cert *ret_cert)
 {
     const struct sl_crypto crypto = sl_crypto_port(&identity->signer);
     const struct sl_span bytes = sl_span_of(identity->cert, identity->cert_len);
@@ -197,7 +159,119 @@ static int check(const struct sl_identity_options *options, struct sl_identity *
     identity->not_after = cert.not_after;
     memcpy(identity->name, cert.name, sizeof identity->name);
     identity->id = cert.id;
+    *ret_cert = cert;
     return 0;
+}
+
+/* ---- tenants ----------------------------------------------------------------------------- */
+
+/* All of them: who holds the authority can issue itself whatever it likes. */
+static int take_all_tenants(const char *authority, const struct sl_ca *ca,
+                            struct sl_identity *identity)
+{
+    struct sl_tenants tenants;
+    int r = sl_tenants_read(authority, &tenants);
+    if (r < 0)
+        return r;
+    sl_keyring_take_seed(&identity->keyring, ca->first_seed);
+    r = sl_tenants_into(&tenants, &identity->keyring);
+    sl_tenants_free(&tenants);
+    return r;
+}
+
+static bool lists(const struct sl_cert *cert, const uint8_t tenant[SL_TENANT_LEN])
+{
+    for (size_t i = 0; i < cert->n_tenants; i++) {
+        if (memcmp(cert->tenants[i], tenant, SL_TENANT_LEN) == 0)
+            return true;
+    }
+    return cert->n_tenants == 0;
+}
+
+/* Put one key on the ring, or say what is wrong with its grant. */
+static const char *take_grant(const uint8_t grant[SL_GRANT_LEN], const struct sl_cert *cert,
+                              struct sl_identity *identity)
+{
+    struct sl_grant said;
+    uint8_t key[32];
+    if (!sl_grant_check(&identity->bundle, grant))
+        return "is not signed by an authority of the same file for this flock";
+    sl_grant_read(grant, &said);
+    if (!sl_id_eq(&said.node, &identity->id))
+        return "is for another node";
+    if (!lists(cert, said.what.tenant))
+        return "is for a tenant that the certificate does not list";
+    if (!sl_grant_open(grant, &identity->signer, key))
+        return "does not open with the key of this node";
+    int r = sl_keyring_add(&identity->keyring, &said.what, key);
+    sodium_memzero(key, sizeof key);
+    return r == 0                 ? NULL
+           : r == STARLING_EEXIST ? "is there twice"
+           : r == STARLING_ELIMIT ? "is the third of one tenant"
+                                  : "has no sense";
+}
+
+static int take_grants(const char *file, const struct sl_credentials *given,
+                       const struct sl_cert *cert, struct sl_identity *identity)
+{
+    for (size_t i = 0; i < given->n_grants; i++) {
+        const char *wrong = take_grant(given->grant[i], cert, identity);
+        if (wrong != NULL)
+            return sl_fail(STARLING_EAUTH, "%s, line %u: the grant %s; have a new file issued",
+                           file, given->grant_line[i], wrong);
+    }
+    return 0;
+}
+
+/* ---- from where --------------------------------------------------------------------------- */
+
+static int from_authority(const struct sl_identity_options *options, struct sl_identity *identity)
+{
+    struct sl_authority authority;
+    struct sl_ca ca;
+    struct sl_cert cert;
+    char path[PATH_MAX];
+    int r = sl_authority_load(options->config_dir, options->runtime_dir, &authority, path);
+    if (r < 0)
+        return r;
+    sl_authority_fini(&authority);
+    r = sl_ca_open(path, &ca); /* with what rotation has made of it */
+    if (r < 0)
+        return r == STARLING_ENOENT ? STARLING_EIO : r;
+    memcpy(identity->authority, path, sizeof path);
+    r = take_bundle(&ca.bundle, identity);
+    if (r == 0)
+        r = own_key(options->state_dir, identity);
+    if (r == 0)
+        r = issue(&ca, options, identity);
+    if (r == 0)
+        r = check(options, identity, &cert);
+    if (r == 0)
+        r = take_all_tenants(path, &ca, identity);
+    sl_ca_fini(&ca);
+    return r;
+}
+
+static int from_credentials(const struct sl_identity_options *options, struct sl_identity *identity)
+{
+    struct sl_credentials given;
+    struct sl_cert cert;
+    int r = sl_credentials_read(options->credentials, &given);
+    if (r < 0)
+        return r;
+    memcpy(identity->cert, given.cert, given.cert_len);
+    identity->cert_len = given.cert_len;
+    sl_copy_text(identity->said_flock, sizeof identity->said_flock, given.flock,
+                 strlen(given.flock));
+    sl_signer_from_seed(&identity->signer, given.seed);
+    identity->lasting = true;
+    r = take_bundle(&given, identity);
+    if (r == 0)
+        r = check(options, identity, &cert);
+    if (r == 0)
+        r = take_grants(options->credentials, &given, &cert, identity);
+    sl_credentials_fini(&given);
+    return r;
 }
 
 int sl_identity_load(const struct sl_identity_options *options, struct sl_identity *ret)
@@ -213,8 +287,6 @@ int sl_identity_load(const struct sl_identity_options *options, struct sl_identi
 
     r = options->credentials != NULL ? from_credentials(options, &identity)
                                      : from_authority(options, &identity);
-    if (r == 0)
-        r = check(options, &identity);
     if (r == 0) {
         crypto_box_keypair(identity.dial_public, identity.dial_secret);
         *ret = identity;

@@ -18,6 +18,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "node/credentials.h"
 #include "node/files.h"
 #include "tests/suite.h"
 
@@ -585,7 +586,7 @@ START_TEST(what_is_wrong_with_credentials_is_said_with_file_and_line)
     expect_refusal(with_file(text), "line 2: door is 64 digits, not 62");
     expect_refusal(with_file("nonsense\n"), "not 'key = value'");
     expect_refusal(with_file(""), "no line 'authority");
-    static char long_text[10000];
+    static char long_text[SL_CREDENTIALS_FILE_MAX + 2];
     memset(long_text, '#', sizeof long_text - 1);
     expect_refusal(with_file(long_text), "longer than");
     struct sl_identity_options o = options();
