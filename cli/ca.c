@@ -15,6 +15,7 @@
 #define DAY_S 86400
 #define DAYS_DEFAULT 365
 #define DAYS_MAX 36600
+#define AFTER_DEFAULT DAY_S
 
 static const char usage[] =
     "Usage: starling ca init [--config-dir DIR | --out FILE]\n"
@@ -22,6 +23,7 @@ static const char usage[] =
     "                         [--service PATTERN]... [--days N] [--from TIME] [--key FILE]\n"
     "       starling ca show [FILE]\n"
     "       starling ca rotate [--door] [--add | --swap | --retire] [--days N] [FILE]...\n"
+    "       starling ca rotate --tenant NAME --flock NAME [--after TIME] [--days N] [FILE]...\n"
     "       starling ca revoke --file FILE | --flock NAME --id ID [--serial SERIAL]\n"
     "The certificate authority of a flock.\n\n"
     "  init                 make an authority; one that is there is never replaced\n"
@@ -31,11 +33,15 @@ static const char usage[] =
     "  rotate               one step to a new authority, or with --door to a new door; then the\n"
     "                       credentials FILE... are renewed. FILE... alone renews them. Neither: "
     "--add\n"
+    "                       With --tenant the tenant gets another key instead\n"
     "  revoke               add a certificate to the list of those taken back\n\n"
     "  --authority FILE     the authority (CONFIG/authority)\n"
     "  --config-dir DIR     where it is ($STARLING_CONFIG_DIR, else ~/.config/starling)\n"
     "  --out FILE           what to make; never overwritten\n"
-    "  --tenant NAME        issue: one the node may have; none named: all\n"
+    "  --tenant NAME        issue: one the node may have and gets the keys of; none named:\n"
+    "                       \"default\", which is in clear and which everybody has\n"
+    "                       rotate: the one that gets another key\n"
+    "  --after TIME         rotate: from when on it is used, 30m, 24h, 7d; 0 is at once (24h)\n"
     "  --service PATTERN    issue: services the node may offer, * for any characters; none: all\n"
     "  --days N             how long it is valid, 0.5 is twelve hours (365; rotate: as it was)\n"
     "  --from TIME          issue: from when, 2026-01-31 or 2026-01-31T12:00:00Z (now)\n"
@@ -56,6 +62,7 @@ struct asked {
     const char *config_dir, *authority, *out, *file, *id, *serial, *reason;
     struct sl_ca_order order;
     int64_t now, from, life; /* life 0 = not said */
+    int64_t after;           /* -1 = not said */
     bool door, add, swap, retire, json;
     char **rest; /* behind the command */
     int n_rest;
@@ -222,11 +229,39 @@ static int renew(const struct asked *a, const struct sl_ca *ca, const char *path
     return DONE;
 }
 
+/* Another key for one tenant. */
+static int rotate_tenant(const struct asked *a, const struct sl_ca *ca)
+{
+    struct sl_tenant_epoch now;
+    char when[SL_TIME_TEXT];
+    const char *tenant = a->order.tenants[0];
+    int r = sl_ca_rotate_tenant(ca, a->order.flock, tenant, a->now,
+                                a->after < 0 ? AFTER_DEFAULT : a->after, &now);
+    if (r < 0)
+        return failed(r);
+    sl_time_text(now.use_after, when);
+    (void)printf(
+        "tenant %s of flock %s: key %lu, used from %s on; the one before stays readable.\n"
+        "Next: starling ca rotate FILE... for the credentials of every node that has this tenant, "
+        "and start every such node with its new file%s.\n",
+        tenant, a->order.flock, (unsigned long)now.epoch, when,
+        now.use_after > a->now ? " before then" : " now: until then it reads nothing new");
+    return DONE;
+}
+
 static int rotate(const struct asked *a)
 {
     struct sl_ca ca;
     char moved[SL_FINGERPRINT_TEXT];
     const int n_steps = a->add + a->swap + a->retire;
+    const bool tenant = a->order.n_tenants > 0;
+    if (tenant && (a->door || n_steps > 0))
+        return misused(
+            "--tenant is a rotation of its own: without --door, --add, --swap, --retire");
+    if (tenant && (a->order.n_tenants > 1 || a->order.flock == NULL))
+        return misused("rotate takes one --tenant, and the --flock it is of");
+    if (!tenant && a->after >= 0)
+        return misused("--after goes with --tenant");
     if (n_steps > 1)
         return misused(
             "--add, --swap and --retire are three steps: one at a time, each for all nodes");
@@ -235,7 +270,13 @@ static int rotate(const struct asked *a)
     int status = open_authority(a, &ca);
     if (status != DONE)
         return status;
-    if (n_steps == 1 || a->n_rest == 0) {
+    if (tenant) {
+        status = rotate_tenant(a, &ca);
+        if (status != DONE) {
+            sl_ca_fini(&ca);
+            return status;
+        }
+    } else if (n_steps == 1 || a->n_rest == 0) {
         enum sl_ca_step step = a->swap ? SL_CA_SWAP : a->retire ? SL_CA_RETIRE : SL_CA_ADD;
         int r = sl_ca_rotate(&ca, a->door, step, moved);
         if (r < 0) {
@@ -362,6 +403,22 @@ static int take_days(struct asked *a, const char *text)
     return DONE;
 }
 
+/* "24h", "30m", "7d", "90s"; a bare number is seconds. */
+static int take_after(struct asked *a, const char *text)
+{
+    static const char units[] = "smhd";
+    static const int64_t seconds[] = {1, 60, 3600, DAY_S};
+    char *end;
+    errno = 0;
+    long n = strtol(text, &end, 10);
+    const char *unit = *end == '\0' ? units : strchr(units, *end);
+    if (errno != 0 || end == text || n < 0 || unit == NULL || (*end != '\0' && end[1] != '\0') ||
+        n > (int64_t)DAYS_MAX * DAY_S / seconds[unit - units])
+        return misused("--after is a time like 0, 30m, 24h or 7d, not '%s'", text);
+    a->after = n * seconds[unit - units];
+    return DONE;
+}
+
 static int take_time(struct asked *a, const char *text)
 {
     static const char *const forms[] = {"%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d"};
@@ -387,6 +444,7 @@ enum {
     SERVICE,
     DAYS,
     FROM,
+    AFTER,
     KEY,
     DOOR,
     ADD,
@@ -432,6 +490,8 @@ static int take(struct asked *a, int option, const char *value)
         return take_days(a, value);
     if (option == FROM)
         return take_time(a, value);
+    if (option == AFTER)
+        return take_after(a, value);
     if (option == JSON)
         a->json = true;
     else if (option >= DOOR && option <= RETIRE)
@@ -450,6 +510,7 @@ static const struct option longs[] = {{"authority", required_argument, NULL, AUT
                                       {"service", required_argument, NULL, SERVICE},
                                       {"days", required_argument, NULL, DAYS},
                                       {"from", required_argument, NULL, FROM},
+                                      {"after", required_argument, NULL, AFTER},
                                       {"key", required_argument, NULL, KEY},
                                       {"door", no_argument, NULL, DOOR},
                                       {"add", no_argument, NULL, ADD},
@@ -471,7 +532,7 @@ static const struct command {
 
 int ca_main(int argc, char **argv)
 {
-    struct asked a = {.now = (int64_t)time(NULL)};
+    struct asked a = {.now = (int64_t)time(NULL), .after = -1};
     int c;
     program = "starling ca";
     a.from = a.now;

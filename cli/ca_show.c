@@ -71,6 +71,22 @@ static int64_t days_left(int64_t until, int64_t now)
     return until > now ? (until - now) / DAY_S : 0;
 }
 
+/* Which keys of tenants are there; never the keys. */
+static json_t *grants(const struct sl_ca_shown *s)
+{
+    json_t *all = json_array();
+    for (size_t i = 0; i < s->held.n_grants; i++) {
+        const struct sl_ca_granted *g = &s->grant[i];
+        json_t *o = json_object();
+        set(o, "tenant", json_string(g->tenant));
+        set(o, "epoch", json_integer((json_int_t)g->what.epoch));
+        set(o, "use_after", g->what.use_after > 0 ? time_of(g->what.use_after) : json_null());
+        set(o, "sound", json_boolean(g->sound));
+        (void)json_array_append_new(all, o);
+    }
+    return all;
+}
+
 static void set_certificate(json_t *o, const struct sl_ca_shown *s, int64_t now)
 {
     const struct sl_cert *cert = &s->cert;
@@ -93,6 +109,7 @@ static void set_certificate(json_t *o, const struct sl_ca_shown *s, int64_t now)
     set(o, "days_left", json_integer((json_int_t)days_left(cert->not_after, now)));
     set(o, "state", json_string(state_of(cert, now)));
     set(o, "tenants", tenants);
+    set(o, "grants", grants(s));
     set(o, "services", services);
 }
 
@@ -167,6 +184,30 @@ static void show_bundle(const struct sl_ca_shown *s)
     }
 }
 
+/* "shop, key 1, key 2 used from 2026-01-31T12:00:00Z on". */
+static void show_tenant(const struct sl_ca_shown *s, size_t n)
+{
+    char text[256], when[SL_TIME_TEXT];
+    bool in_clear = strcmp(s->tenant[n], SL_DEFAULT_TENANT) == 0, found = false;
+    size_t len = (size_t)snprintf(text, sizeof text, "%s", s->tenant[n]);
+    for (size_t i = 0; i < s->held.n_grants; i++) {
+        const struct sl_tenant_epoch *what = &s->grant[i].what;
+        if (memcmp(what->tenant, s->cert.tenants[n], SL_TENANT_LEN) != 0 || len > 160)
+            continue;
+        found = true;
+        sl_time_text(what->use_after, when);
+        len +=
+            (size_t)snprintf(text + len, sizeof text - len, ", key %lu%s%s%s%s",
+                             (unsigned long)what->epoch, what->use_after > 0 ? " used from " : "",
+                             what->use_after > 0 ? when : "", what->use_after > 0 ? " on" : "",
+                             s->grant[i].sound ? "" : " (damaged: no node takes it)");
+    }
+    if (!found)
+        (void)snprintf(text + len, sizeof text - len,
+                       in_clear ? ", in clear" : ", and no key: it cannot be read");
+    line("tenant", text);
+}
+
 static void show_certificate(const json_t *o, const struct sl_ca_shown *s)
 {
     static const char *const keys[] = {"name", "id", "serial", "not_before", "not_after"};
@@ -187,7 +228,7 @@ static void show_certificate(const json_t *o, const struct sl_ca_shown *s)
                      ? "none of these authorities issued it: no node takes it"
                      : "the signature or the key is not the certificate's: no node takes it");
     for (size_t i = 0; i < s->cert.n_tenants; i++)
-        line("tenant", s->tenant[i]);
+        show_tenant(s, i);
     if (s->cert.n_tenants == 0)
         line("tenant", "(all)");
     for (size_t i = 0; i < s->cert.n_patterns; i++)
