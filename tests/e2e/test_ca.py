@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The authority stays in one directory, nodes elsewhere have credentials: who belongs gets in, who does not is told
-why, and authorities and doors are rotated under a running flock without a member being lost or blamed."""
+why, keys of tenants are handed out, and authorities and doors are rotated under a running flock without a member being lost
+or blamed."""
 # quick: yes
 # variants: plain asan
 
@@ -80,6 +81,48 @@ def refuses_to_start(f, name, what, *words, flock=None):
     tap.check(code == 1 and all(w in line for w in words), what, line[-170:])
 
 
+def keys_of(f, name):
+    return [(g["tenant"], g["epoch"], g["sound"]) for g in f.show(f.file(name))["grants"]]
+
+
+def tenants(f):
+    """Keys of tenants, as credentials have them: handed out, changed, refused when they are another's."""
+    plain = f.show(f.issue("plain"))
+    tap.check(plain["tenants"] == ["default"] and plain["grants"] == [] and
+              "default, in clear" in f.ca("show", f.file("plain")).stdout, "no tenant named is the one in clear, not all")
+    f.issue("t1", "--tenant", "shop", "--tenant", "bank")
+    tap.check(keys_of(f, "t1") == [("shop", 1, True), ("bank", 1, True)], "a node gets the keys of its tenants")
+    r = f.ca("rotate", "--tenant", "shop", "--flock", "prod", "--after", "2h", f.file("t1"))
+    use_after = f.show(f.file("t1"))["grants"][1]["use_after"]
+    tap.check(keys_of(f, "t1") == [("shop", 1, True), ("shop", 2, True), ("bank", 1, True)] and use_after in r.stdout
+              and utc(7000) < use_after < utc(7300) and "every node that has this tenant" in r.stdout,
+              "another key is handed out beside the old one, to be used in two hours", use_after)
+    shown = f.ca("show", f.file("t1")).stdout
+    grants = [line.split(" = ")[1] for line in open(f.file("t1")).read().splitlines() if line.startswith("grant =")]
+    tap.check(f"shop, key 1, key 2 used from {use_after} on" in shown and "bank, key 1" in shown and len(grants) == 3
+              and not any(g[72:136] in shown + json.dumps(f.show(f.file("t1"))) for g in grants), "show says so, and no key",
+              next(line for line in shown.splitlines() if "shop" in line))
+    r = f.ca("rotate", "--tenant", "shop", "--flock", "prod", status=None)
+    tap.check(r.returncode == 2 and "not in use yet" in r.stderr, "a third one has to wait")
+    f.ca("rotate", "--tenant", "shop", "--flock", "prod", "--after", "0", f.file("t1"))
+    tap.check(keys_of(f, "t1") == [("shop", 1, True), ("shop", 3, True), ("bank", 1, True)],
+              "unless it is used at once, in the place of the second")
+    for wrong in (["--tenant", "shop"], ["--tenant", "default", "--flock", "prod"], ["--after", "1h"],
+                  ["--tenant", "shop", "--flock", "prod", "--add"], ["--tenant", "shop", "--flock", "prod", "--after", "1y"]):
+        r = f.ca("rotate", *wrong, status=None)
+        tap.check(r.returncode == 2 and keys_of(f, "t1")[1][1] == 3, "refused: rotate " + " ".join(wrong), r.stderr.strip()[:100])
+    f.issue("t2", "--tenant", "shop")
+    tap.check(keys_of(f, "t2") == [("shop", 1, True), ("shop", 3, True)], "who comes later gets both")
+    tap.check(os.stat(f.authority + ".tenants").st_mode & 0o777 == 0o600, "the list is for the owner alone")
+
+    # Another node's grant, and the whole put together by hand.
+    other = [line for line in open(f.file("t2")).read().splitlines() if line.startswith("grant =")]
+    mixed = [line for line in open(f.file("t1")).read().splitlines() if not line.startswith(("grant", "check"))] + other[:1]
+    with open(f.file("t1"), "w") as out:
+        out.write("\n".join(mixed) + "\n")
+    refuses_to_start(f, "t1", "a grant of another node is refused, with its line", f"line {len(mixed)}: the grant is for another")
+
+
 def outlive(f):
     # Clocks may differ by ten minutes: this one gets in, and nobody new lets it in some seconds later.
     f.issue("ending", "--from", utc(-86400), "--days", str((86400 - 600 + 12 * SLOW) / 86400))
@@ -137,6 +180,8 @@ with Closed("prod") as f:
     tap.check(r.returncode == 1 and "symbolic link" in r.stderr, "nor does one behind a symbolic link")
     r = f.ca("issue", "--flock", "prod", "--name", "n9", "--out", f.file("n9"), authority=link + "x", status=None)
     tap.check(r.returncode == 1 and "ca init" in r.stderr, "without an authority it is said how to make one")
+
+    tenants(f)
 
     # ---- three nodes ------------------------------------------------------------------------------
     for name in ("n2", "n3"):
