@@ -11,6 +11,7 @@
 #include "base/bytes.h"
 #include "base/pack.h"
 #include "node/authority.h"
+#include "node/grant.h"
 #include "node/snapshot_file.h"
 #include "store/store.h"
 #include "tests/fuzz/core.h"
@@ -447,6 +448,57 @@ static void seed_files(void)
     save("credentials", "one-digit-less", buffer, (size_t)len);
 }
 
+/* A grant of the node whose key is all sevens, with signatures as they are: no model can make one. */
+static void seed_tenants(void)
+{
+    static const uint8_t seven[32] = {7, 7, 7, 7, 7, 7, 7, 7}, door[32] = {1};
+    struct sl_signer authority, node;
+    struct sl_tenant_epoch what = {.tenant = {1, 2, 3}, .epoch = 2, .use_after = FUZZ_WALL_S};
+    uint8_t flock[SL_FLOCK_LEN], grant[SL_GRANT_LEN];
+    char of_authority[65], of_door[65], of_node[65], of_grant[2 * SL_GRANT_LEN + 1];
+    struct fuzz_person *p = fuzz_peer(0);
+    char cert[2 * SL_CERT_MAX + 1];
+    sl_signer_from_seed(&authority, door);
+    sl_signer_from_seed(&node, seven);
+    sl_flock_id(&p->crypto, "test", flock);
+    FUZZ_CHECK(sl_grant_make(&authority, flock, &what, node.public_key, seven, grant) == 0);
+    sl_hex(of_authority, authority.public_key, SL_KEY_LEN);
+    sl_hex(of_door, door, sizeof door);
+    sl_hex(of_node, seven, sizeof seven);
+    sl_hex(of_grant, grant, sizeof grant);
+    sl_hex(cert, p->cert, p->cert_len);
+    int len = snprintf((char *)buffer, sizeof buffer,
+                       "authority = %s\ndoor = %s\ncertificate = %s\ntenant = shop\ngrant = %s\n"
+                       "grant = %s\nkey = %s\n",
+                       of_authority, of_door, cert, of_grant, of_grant, of_node);
+    save("credentials", "grants", buffer, (size_t)len);
+    len = snprintf((char *)buffer, sizeof buffer,
+                   "authority = %s\ndoor = %s\ncertificate = %s\ngrant = %s\ngrant = %.358s\n"
+                   "grant = %s\nkey = %s\n",
+                   of_authority, of_door, cert, of_grant, of_grant, of_grant, of_node);
+    save("credentials", "grant-of-two-digits-less", buffer, (size_t)len);
+
+    static const char list[] = "\1# a comment\nprod shop 1 0\nprod shop 2 1700000000\n"
+                               "test bank 4294967295 999999999999999999\n";
+    save("tenants", "three", list, sizeof list - 1);
+    static const char third[] = "\1prod shop 1 0\nprod shop 2 5\nprod shop 3 6\n";
+    save("tenants", "third", third, sizeof third - 1);
+
+    struct sl_keyring ring;
+    uint8_t root_flock[SL_FLOCK_LEN] = {0}, seed[32] = {0};
+    const struct sl_id origin = {{7}};
+    sl_keyring_init(&ring, root_flock);
+    sl_keyring_take_seed(&ring, seed);
+    size_t n = sl_keyring_seal(&ring, SL_VITALS, &origin, "shop", sl_span_of("services", 8),
+                               FUZZ_WALL_S, buffer, sizeof buffer);
+    save_led("sealed", "sealed", "\0", 1, buffer, n);
+    save_led("sealed", "text", "\1", 1, "services", 8);
+    memset(buffer, 0, 64);
+    save_led("sealed", "no-padding", "\2", 1, buffer, 64);
+    buffer[10] = 0x80;
+    save_led("sealed", "padding", "\2", 1, buffer, 64);
+}
+
 static void seed_snapshot(void)
 {
     struct fuzz_person self;
@@ -563,6 +615,7 @@ int main(int argc, char **argv)
     seed_messages();
     seed_session();
     seed_files();
+    seed_tenants();
     seed_snapshot();
     seed_lines();
     seed_pack();
