@@ -17,7 +17,7 @@ static int grant_one(const struct sl_ca *ca, const struct sl_cert *cert,
 {
     struct sl_tenant_epoch epochs[SL_TENANT_EPOCHS];
     uint8_t root[32], key[32];
-    size_t n = sl_tenants_epochs(tenants, cert->flock, tenant, epochs);
+    size_t n = sl_tenants_epochs(tenants, tenant, epochs);
     int r = 0;
     sl_tenant_root(ca->first_seed, cert->flock, root);
     for (size_t i = 0; i < n && r == 0; i++) {

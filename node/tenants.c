@@ -49,14 +49,14 @@ static bool parse_line(const char *text, struct sl_rotated *ret)
            ret->use_after >= 0 && strcmp(ret->tenant, SL_DEFAULT_TENANT) != 0;
 }
 
-/* At most two of one tenant, and not the same. */
+/* At most two of one tenant, the older one first. */
 static bool fits(const struct sl_tenants *t, const struct sl_rotated *line)
 {
     size_t n_same = 0;
     for (size_t i = 0; i < t->n; i++) {
         if (!same(&t->line[i], line->flock, line->tenant))
             continue;
-        if (t->line[i].epoch == line->epoch)
+        if (t->line[i].epoch >= line->epoch)
             return false;
         n_same++;
     }
@@ -162,17 +162,8 @@ void sl_tenants_free(struct sl_tenants *t)
 
 /* ---- epochs ----------------------------------------------------------------------------- */
 
-/* Of two lines of a tenant, the one to keep: what is in use must stay readable, the newer of two. A key
- * that nobody uses yet needs no reader; of two such it is the clock that is wrong. */
-static bool is_better(const struct sl_rotated *a, const struct sl_rotated *b, int64_t wall_s)
-{
-    bool a_begun = a->use_after <= wall_s, b_begun = b->use_after <= wall_s;
-    if (a_begun != b_begun)
-        return a_begun;
-    return a_begun ? a->epoch > b->epoch : a->epoch < b->epoch;
-}
-
-/* Take all lines of a tenant out but one, which is handed back; its first key where there is none. */
+/* Take all lines of a tenant out, and hand back the one to keep: the newest key that is in use, since what
+ * was written last must stay readable; one that nobody uses yet needs no reader. */
 static struct sl_rotated take_out(struct sl_tenants *t, const char *flock, const char *tenant,
                                   int64_t wall_s)
 {
@@ -181,8 +172,8 @@ static struct sl_rotated take_out(struct sl_tenants *t, const char *flock, const
     for (size_t i = 0; i < t->n; i++) {
         if (!same(&t->line[i], flock, tenant))
             t->line[n++] = t->line[i];
-        else if (kept.epoch == 0 || is_better(&t->line[i], &kept, wall_s))
-            kept = t->line[i];
+        else if (kept.epoch == 0 || t->line[i].use_after <= wall_s)
+            kept = t->line[i]; /* older ones come first */
     }
     t->n = n;
     if (kept.epoch == 0) {
@@ -226,8 +217,7 @@ int sl_tenants_raise(struct sl_tenants *t, const char *flock, const char *tenant
     return 0;
 }
 
-size_t sl_tenants_epochs(const struct sl_tenants *t, const uint8_t flock[SL_FLOCK_LEN],
-                         const uint8_t tenant[SL_TENANT_LEN],
+size_t sl_tenants_epochs(const struct sl_tenants *t, const uint8_t tenant[SL_TENANT_LEN],
                          struct sl_tenant_epoch ret[SL_TENANT_EPOCHS])
 {
     const struct sl_crypto crypto = sl_crypto_port(NULL);
@@ -236,7 +226,7 @@ size_t sl_tenants_epochs(const struct sl_tenants *t, const uint8_t flock[SL_FLOC
     for (size_t i = 0; i < t->n; i++) {
         sl_flock_id(&crypto, t->line[i].flock, of_flock);
         sl_tenant_id(&crypto, of_flock, t->line[i].tenant, id);
-        if (memcmp(of_flock, flock, SL_FLOCK_LEN) != 0 || memcmp(id, tenant, SL_TENANT_LEN) != 0)
+        if (memcmp(id, tenant, SL_TENANT_LEN) != 0)
             continue;
         ret[n].epoch = t->line[i].epoch;
         ret[n++].use_after = t->line[i].use_after;

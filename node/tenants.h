@@ -2,7 +2,7 @@
  * text (docs/PROTOCOL.md, "Tenants"). No keys are in it: they derive.
  *
  *   # a comment
- *   FLOCK TENANT EPOCH USE-AFTER      seconds since 1970; two lines of each: the old key and the new
+ *   FLOCK TENANT EPOCH USE-AFTER      seconds since 1970; two lines of each, the older key first
  *   check DIGITS                      last: BLAKE2b-128 of all before this line */
 #ifndef SL_NODE_TENANTS_H
 #define SL_NODE_TENANTS_H
@@ -33,9 +33,9 @@ void sl_tenants_free(struct sl_tenants *tenants);
  * ENOMEM. What was added goes to *ret. */
 int sl_tenants_raise(struct sl_tenants *tenants, const char *flock, const char *tenant,
                      int64_t wall_s, int64_t use_after, struct sl_rotated *ret) SL_MUST_USE;
-/* The epochs of a tenant by its id, the first alone where it was never rotated; how many. */
-size_t sl_tenants_epochs(const struct sl_tenants *tenants, const uint8_t flock[SL_FLOCK_LEN],
-                         const uint8_t tenant[SL_TENANT_LEN],
+/* The epochs of a tenant by its id, which is of one flock; the first alone where it was never rotated.
+ * How many. */
+size_t sl_tenants_epochs(const struct sl_tenants *tenants, const uint8_t tenant[SL_TENANT_LEN],
                          struct sl_tenant_epoch ret[SL_TENANT_EPOCHS]);
 /* Those of this flock into the ring of a node that has all keys. 0 or STARLING_EAUTH. */
 int sl_tenants_into(const struct sl_tenants *tenants, struct sl_keyring *ring) SL_MUST_USE;

@@ -353,6 +353,16 @@ START_TEST(a_list_of_tenants_is_bounded_and_refuses_what_has_no_key)
     struct sl_identity user = self_issued(); /* all of it fits on a ring */
     ck_assert_uint_eq(heard(&user, &user, "t7", NOW_S), 3);
     ck_assert_uint_eq(heard(&user, &user, "t127", NOW_S), 2);
+
+    /* Lines that no rotation writes, though their check is right. */
+    struct sl_rotated falling[] = {{"prod", "shop", 2, 0}, {"prod", "shop", 1, 0}},
+                      third[] = {{"a", "shop", 1, 0}, {"a", "shop", 2, 0}, {"a", "shop", 3, 0}},
+                      in_clear[] = {{"prod", "default", 2, 0}};
+    const struct sl_tenants bad[] = {{falling, 2}, {third, 3}, {in_clear, 1}};
+    for (size_t i = 0; i < SL_COUNT(bad); i++) {
+        ck_assert_int_eq(sl_tenants_write(place, &bad[i]), 0);
+        ck_assert_int_eq(sl_tenants_read(place, &t), STARLING_EAUTH);
+    }
 }
 END_TEST
 
