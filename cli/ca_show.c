@@ -50,6 +50,22 @@ static void set_bundle(json_t *o, const struct sl_ca_shown *s)
     set(o, "doors", doors);
 }
 
+/* The keys of tenants that have another than their first. */
+static json_t *rotated(const struct sl_tenants *tenants)
+{
+    json_t *all = json_array();
+    for (size_t i = 0; i < tenants->n; i++) {
+        const struct sl_rotated *l = &tenants->line[i];
+        json_t *o = json_object();
+        set(o, "flock", json_string(l->flock));
+        set(o, "tenant", json_string(l->tenant));
+        set(o, "epoch", json_integer((json_int_t)l->epoch));
+        set(o, "use_after", l->use_after > 0 ? time_of(l->use_after) : json_null());
+        (void)json_array_append_new(all, o);
+    }
+    return all;
+}
+
 static const char *state_of(const struct sl_cert *cert, int64_t now)
 {
     struct sl_identity times = {.not_before = cert->not_before, .not_after = cert->not_after};
@@ -145,6 +161,9 @@ static json_t *as_json(const char *path, const struct sl_ca_shown *s, int64_t no
         set_bundle(o, s);
         break;
     case SL_CA_AUTHORITY:
+        set(o, "tenants", rotated(&s->tenants));
+        set_bundle(o, s);
+        break;
     case SL_CA_BUNDLE:
         set_bundle(o, s);
         break;
@@ -184,23 +203,46 @@ static void show_bundle(const struct sl_ca_shown *s)
     }
 }
 
+#define KEY_TEXT 80
+
+/* "key 2 used from 2026-01-31T12:00:00Z on"; of a first key the number alone. */
+static void key_text(uint32_t epoch, int64_t use_after, char out[KEY_TEXT])
+{
+    char when[SL_TIME_TEXT];
+    sl_time_text(use_after, when);
+    (void)snprintf(out, KEY_TEXT, "key %lu%s%s%s", (unsigned long)epoch,
+                   use_after > 0 ? " used from " : "", use_after > 0 ? when : "",
+                   use_after > 0 ? " on" : "");
+}
+
+static void show_rotated(const struct sl_tenants *tenants)
+{
+    char text[256], key[KEY_TEXT];
+    for (size_t i = 0; i < tenants->n; i++) {
+        const struct sl_rotated *l = &tenants->line[i];
+        key_text(l->epoch, l->use_after, key);
+        (void)snprintf(text, sizeof text, "%s of flock %s, %s", l->tenant, l->flock, key);
+        line("tenant", text);
+    }
+}
+
 /* "shop, key 1, key 2 used from 2026-01-31T12:00:00Z on". */
 static void show_tenant(const struct sl_ca_shown *s, size_t n)
 {
-    char text[256], when[SL_TIME_TEXT];
-    bool in_clear = strcmp(s->tenant[n], SL_DEFAULT_TENANT) == 0, found = false;
+    char text[512], key[KEY_TEXT];
+    const bool in_clear = strcmp(s->tenant[n], SL_DEFAULT_TENANT) == 0;
     size_t len = (size_t)snprintf(text, sizeof text, "%s", s->tenant[n]);
+    bool found = false;
     for (size_t i = 0; i < s->held.n_grants; i++) {
         const struct sl_tenant_epoch *what = &s->grant[i].what;
-        if (memcmp(what->tenant, s->cert.tenants[n], SL_TENANT_LEN) != 0 || len > 160)
+        /* A file of some other hand may have any number of one tenant: what fits is shown. */
+        if (memcmp(what->tenant, s->cert.tenants[n], SL_TENANT_LEN) != 0 ||
+            len + KEY_TEXT + 40 > sizeof text)
             continue;
         found = true;
-        sl_time_text(what->use_after, when);
-        len +=
-            (size_t)snprintf(text + len, sizeof text - len, ", key %lu%s%s%s%s",
-                             (unsigned long)what->epoch, what->use_after > 0 ? " used from " : "",
-                             what->use_after > 0 ? when : "", what->use_after > 0 ? " on" : "",
-                             s->grant[i].sound ? "" : " (damaged: no node takes it)");
+        key_text(what->epoch, what->use_after, key);
+        len += (size_t)snprintf(text + len, sizeof text - len, ", %s%s", key,
+                                s->grant[i].sound ? "" : " (not good: no node takes it)");
     }
     if (!found)
         (void)snprintf(text + len, sizeof text - len,
@@ -263,6 +305,9 @@ static void show_words(const json_t *o, const struct sl_ca_shown *s)
         show_bundle(s);
         break;
     case SL_CA_AUTHORITY:
+        show_bundle(s);
+        show_rotated(&s->tenants);
+        break;
     case SL_CA_BUNDLE:
         show_bundle(s);
         break;

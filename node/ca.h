@@ -20,6 +20,7 @@
 #include "node/credentials.h"
 #include "node/identity.h"
 #include "node/revoked.h"
+#include "node/tenants.h"
 
 #define SL_FINGERPRINT_TEXT (2 * 16 + 1)
 
@@ -100,6 +101,7 @@ struct sl_ca_shown {
     bool sound;    /* that one signed it, and it is about the key beside it */
     char tenant[SL_CERT_TENANTS_MAX][SL_NAME_LEN_MAX + 1]; /* of cert: name, or id where unknown */
     struct sl_revoked revoked;
+    struct sl_tenants tenants; /* of AUTHORITY: which were rotated */
     struct sl_ca_granted {
         char tenant[SL_NAME_LEN_MAX + 1]; /* name, or id where unknown */
         struct sl_tenant_epoch what;

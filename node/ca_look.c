@@ -30,7 +30,7 @@ static int look_at_authority(const char *path, struct sl_ca_shown *s)
     s->kind = SL_CA_AUTHORITY;
     s->held = ca.bundle;
     sl_ca_fini(&ca);
-    return 0;
+    return sl_tenants_read(path, &s->tenants);
 }
 
 static int look_at_node_key(const char *path, struct sl_ca_shown *s)
@@ -202,5 +202,6 @@ void sl_ca_shown_fini(struct sl_ca_shown *shown)
     if (shown == NULL)
         return;
     sl_revoked_free(&shown->revoked, &sl_alloc_system);
+    sl_tenants_free(&shown->tenants);
     sodium_memzero(shown, sizeof *shown);
 }

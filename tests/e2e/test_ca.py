@@ -113,6 +113,9 @@ def tenants(f):
         tap.check(r.returncode == 2 and keys_of(f, "t1")[1][1] == 3, "refused: rotate " + " ".join(wrong), r.stderr.strip()[:100])
     f.issue("t2", "--tenant", "shop")
     tap.check(keys_of(f, "t2") == [("shop", 1, True), ("shop", 3, True)], "who comes later gets both")
+    rotated = f.show(f.authority)["tenants"]
+    tap.check([(t["flock"], t["tenant"], t["epoch"]) for t in rotated] == [("prod", "shop", 1), ("prod", "shop", 3)]
+              and "shop of flock prod, key 3 used from" in f.ca("show").stdout, "the authority says which tenants were rotated")
     tap.check(os.stat(f.authority + ".tenants").st_mode & 0o777 == 0o600, "the list is for the owner alone")
 
     # Another node's grant, and the whole put together by hand.
