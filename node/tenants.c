@@ -84,7 +84,7 @@ static bool parse(char *text, size_t len, struct sl_tenants *t)
     char *rest = text;
     while (*rest != '\0') {
         char *line = rest, *end = strchr(rest, '\n');
-        struct sl_rotated said;
+        struct sl_rotated said = {.epoch = 0};
         if (end == NULL)
             return false;
         *end = '\0';
