@@ -260,7 +260,13 @@ void sl_cert_places(struct sl_span bytes, const uint8_t **ret_key, struct sl_spa
 
 bool sl_cert_valid_at(const struct sl_cert *cert, int64_t wall_s)
 {
-    const int64_t skew_s = 600; /* between the clocks of two hosts */
     /* Neither time is negative, so neither difference can overflow. */
-    return wall_s >= 0 && wall_s >= cert->not_before - skew_s && wall_s - skew_s <= cert->not_after;
+    return wall_s >= 0 && wall_s >= cert->not_before - SL_CERT_SKEW_S &&
+           wall_s - SL_CERT_SKEW_S <= cert->not_after;
+}
+
+bool sl_cert_lately_valid_at(const struct sl_cert *cert, int64_t wall_s)
+{
+    return wall_s >= 0 && wall_s >= cert->not_before - SL_CERT_SKEW_S &&
+           wall_s - SL_CERT_LATELY_S <= cert->not_after;
 }

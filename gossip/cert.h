@@ -18,6 +18,8 @@
 #define SL_FLOCK_LEN 16
 #define SL_CERT_TENANTS_MAX 16
 #define SL_CERT_PATTERNS_MAX 16
+#define SL_CERT_SKEW_S 600 /* between the clocks of two hosts */
+#define SL_CERT_LATELY_S 86400 /* revocations are kept for so long behind the end */
 
 /* What every member of the flock holds. Public keys and the flock's id; doors stay in node/. */
 struct sl_bundle {
@@ -75,5 +77,7 @@ bool sl_cert_check(const struct sl_crypto *c, const struct sl_bundle *bundle, st
 void sl_cert_places(struct sl_span bytes, const uint8_t **ret_key, struct sl_span *ret_name);
 /* Within its time, give or take ten minutes. */
 bool sl_cert_valid_at(const struct sl_cert *cert, int64_t wall_s);
+/* Likewise, or it has ended within the last day: all that a node whose own has ended can ask of others. */
+bool sl_cert_lately_valid_at(const struct sl_cert *cert, int64_t wall_s);
 
 #endif

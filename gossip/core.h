@@ -253,6 +253,7 @@ struct sl_gossip {
     struct sl_gossip_config config;
     struct sl_ports ports;
     uint8_t cert[SL_CERT_MAX];
+    int64_t not_after; /* of it, in seconds since 1970 */
     struct sl_rand rand;
     struct sl_id id;
     sl_usec now;   /* of the verb being served */

@@ -14,6 +14,7 @@ static int setup(struct sl_gossip *g)
     if (!sl_cert_check(g->ports.crypto, &g->config.bundle, g->config.cert, &cert))
         return STARLING_EAUTH;
     g->id = cert.id;
+    g->not_after = cert.not_after;
     if (table_init(g) < 0 ||
         sl_alloc_grow(mem(g), (void **)&g->conns, sizeof *g->conns, &g->cap_conns, 4 * SL_RINGS) < 0)
         return STARLING_ENOMEM;

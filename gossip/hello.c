@@ -71,9 +71,14 @@ static bool find_tail(struct sl_span m, size_t at, struct sl_span *ret_cert, str
     return true;
 }
 
+static bool in_time(const struct sl_hello *h, const struct sl_cert *peer)
+{
+    return h->ended ? sl_cert_lately_valid_at(peer, h->wall_s) : sl_cert_valid_at(peer, h->wall_s);
+}
+
 static enum sl_reason check_cert(const struct sl_hello *h, struct sl_span bytes, struct sl_cert *ret)
 {
-    if (!sl_cert_check(h->crypto, h->bundle, bytes, ret) || !sl_cert_valid_at(ret, h->wall_s))
+    if (!sl_cert_check(h->crypto, h->bundle, bytes, ret) || !in_time(h, ret))
         return SL_REASON_CERT;
     if (h->revoked && sl_revoked_holds(h->revoked, &ret->id, ret->serial))
         return SL_REASON_CERT;
@@ -180,7 +185,7 @@ const char *sl_hello_cert_fault(const struct sl_hello *h, struct sl_span m, stru
         return "its certificate is for another flock";
     if (!sl_cert_check(h->crypto, h->bundle, bytes, ret_peer))
         return "its certificate is not signed by an authority that this node trusts";
-    if (!sl_cert_valid_at(ret_peer, h->wall_s))
+    if (!in_time(h, ret_peer))
         return h->wall_s < ret_peer->not_before ? "its certificate is not valid yet"
                                                 : "its certificate has expired";
     if (h->revoked && sl_revoked_holds(h->revoked, &ret_peer->id, ret_peer->serial))

@@ -42,6 +42,7 @@ struct sl_hello {
     struct sl_id id;     /* own */
     const struct sl_revoked *revoked; /* NULL = none */
     int64_t wall_s;
+    bool ended; /* the own certificate has: then others' may have too, within a day */
 };
 
 /* Write m1 into out (SL_M1_MAX bytes); length. */

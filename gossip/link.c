@@ -38,10 +38,21 @@ struct conn *conn_find(struct sl_gossip *g, sl_link link)
     return NULL;
 }
 
+static int64_t wall_s(const struct sl_gossip *g)
+{
+    return (g->now + g->config.wall_offset_us) / SL_SEC(1);
+}
+
+/* Our own certificate has ended: nobody whose own is good lets us in, and those like us have each other. */
+static bool has_ended(const struct sl_gossip *g)
+{
+    return wall_s(g) > g->not_after;
+}
+
 static struct sl_hello hello_of(const struct sl_gossip *g)
 {
     return (struct sl_hello){.crypto = g->ports.crypto, .bundle = &g->config.bundle, .cert = g->config.cert,
-                             .id = g->id, .revoked = &g->revoked, .wall_s = (g->now + g->config.wall_offset_us) / SL_SEC(1)};
+                             .id = g->id, .revoked = &g->revoked, .wall_s = wall_s(g), .ended = has_ended(g)};
 }
 
 static struct conn *conn_new(struct sl_gossip *g, sl_link link, enum stage stage, sl_usec deadline)
@@ -507,20 +518,21 @@ static void review(struct sl_gossip *g)
     }
 }
 
-/* Links outlive a certificate by an hour. When half of the peers seem to be over it is our clock that is
- * wrong, or an operator who forgot all of them: then everything stays, and is said. */
+/* Links outlive a certificate by an hour, or by a day where our own has ended as well. When half of the peers
+ * seem to be over it is our clock that is wrong, or an operator who forgot all of them: then everything stays,
+ * and is said. */
 static void end_with_certificates(struct sl_gossip *g)
 {
     if (g->now < g->next_ends)
         return;
     g->next_ends = g->now + SL_ENDS_EVERY;
-    const int64_t wall_s = (g->now + g->config.wall_offset_us) / SL_SEC(1);
+    const int64_t last = wall_s(g) - (has_ended(g) ? SL_CERT_LATELY_S : SL_OUTLIVES_S);
     size_t n = 0, n_over = 0;
     for (size_t i = 0; i < g->n_conns; i++) {
         const struct conn *c = &g->conns[i];
         bool live = c->link && c->stage == STAGE_PROVEN;
         n += live;
-        n_over += live && wall_s - SL_OUTLIVES_S > c->not_after;
+        n_over += live && last > c->not_after;
     }
     if (n_over == 0)
         return;
@@ -534,9 +546,10 @@ static void end_with_certificates(struct sl_gossip *g)
     }
     for (size_t i = 0; i < g->n_conns; i++) {
         struct conn *c = &g->conns[i];
-        if (!c->link || c->stage != STAGE_PROVEN || wall_s - SL_OUTLIVES_S <= c->not_after)
+        if (!c->link || c->stage != STAGE_PROVEN || last <= c->not_after)
             continue;
-        sl_log(g->ports.log, SL_WARNING, "a peer's certificate has expired an hour ago; its link is cut");
+        sl_log(g->ports.log, SL_WARNING, "a peer's certificate has expired %s ago; its link is cut",
+               has_ended(g) ? "a day" : "an hour");
         out_simple(g, SL_OUT_CUT, c->link, NULL);
         conn_gone(g, c, false);
     }

@@ -172,6 +172,28 @@ START_TEST(what_is_wrong_with_a_certificate_is_said_to_the_one_who_refuses)
 }
 END_TEST
 
+START_TEST(whose_own_certificate_has_ended_takes_those_that_ended_within_a_day)
+{
+    const int64_t end = INT64_C(4102444800);
+    at_acceptor.wall_s = at_dialler.wall_s = end + 3600;
+    ck_assert_int_eq(accept_at(&at_acceptor, c_d), SL_REASON_CERT); /* its own is a good one, and it knows better */
+    at_acceptor.ended = at_dialler.ended = true;
+    ck_assert_int_eq(accept_at(&at_acceptor, c_d), SL_OK);
+    ck_assert_int_eq(finish(), SL_OK);
+    at_dialler.ended = false;
+    ck_assert_int_eq(finish(), SL_REASON_CERT);
+    at_dialler.ended = true;
+    at_dialler.wall_s = end + 86401;
+    ck_assert_int_eq(finish(), SL_REASON_CERT);
+    at_acceptor.wall_s = end + 86400;
+    ck_assert_int_eq(accept_at(&at_acceptor, c_d), SL_OK);
+    at_acceptor.wall_s = end + 86401;
+    ck_assert_str_eq(fault_at(&at_acceptor), "its certificate has expired");
+    at_acceptor.wall_s = -601; /* too early is too early for everybody */
+    ck_assert_str_eq(fault_at(&at_acceptor), "its certificate is not valid yet");
+}
+END_TEST
+
 START_TEST(another_protocol_version_is_refused_and_named)
 {
     m1[1] = m1[2] = 2;
@@ -217,6 +239,7 @@ int main(void)
     tcase_add_test(t, while_doors_are_rotated_either_order_proves_itself_to_the_other);
     tcase_add_test(t, certificates_of_two_authorities_of_one_bundle_prove_themselves_to_each_other);
     tcase_add_test(t, what_is_wrong_with_a_certificate_is_said_to_the_one_who_refuses);
+    tcase_add_test(t, whose_own_certificate_has_ended_takes_those_that_ended_within_a_day);
     tcase_add_test(t, another_protocol_version_is_refused_and_named);
     tcase_add_test(t, no_flipped_bit_and_no_truncation_passes);
     suite_add_tcase(s, t);
