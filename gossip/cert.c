@@ -220,8 +220,8 @@ bool sl_cert_decode(const struct sl_crypto *c, struct sl_span bytes, struct sl_c
     return true;
 }
 
-static const uint8_t *find_authority(const struct sl_crypto *c, const struct sl_bundle *bundle,
-                                     const uint8_t issuer[8])
+const uint8_t *sl_bundle_authority(const struct sl_crypto *c, const struct sl_bundle *bundle,
+                                   const uint8_t issuer[8])
 {
     for (size_t i = 0; i < bundle->n_authorities; i++) {
         uint8_t of_key[8];
@@ -239,7 +239,7 @@ bool sl_cert_check(const struct sl_crypto *c, const struct sl_bundle *bundle, st
     /* The flock before the signature: the cheap refusal first. */
     if (!sl_cert_decode(c, bytes, &cert) || memcmp(cert.flock, bundle->flock, SL_FLOCK_LEN) != 0)
         return false;
-    const uint8_t *authority = find_authority(c, bundle, cert.issuer);
+    const uint8_t *authority = sl_bundle_authority(c, bundle, cert.issuer);
     if (authority == NULL)
         return false;
 

@@ -52,6 +52,9 @@ void sl_flock_id(const struct sl_crypto *c, const char *name, uint8_t out[SL_FLO
 void sl_node_id(const struct sl_crypto *c, const uint8_t key[SL_KEY_LEN], struct sl_id *ret);
 /* What certificates call an authority: BLAKE2b-64 of its key. */
 void sl_issuer_id(const struct sl_crypto *c, const uint8_t key[SL_KEY_LEN], uint8_t out[8]);
+/* The key of the one that is called so, or NULL when it is not trusted. */
+const uint8_t *sl_bundle_authority(const struct sl_crypto *c, const struct sl_bundle *bundle,
+                                   const uint8_t issuer[8]);
 /* What certificates call a tenant: BLAKE2b-64(F | name). */
 void sl_tenant_id(const struct sl_crypto *c, const uint8_t flock[SL_FLOCK_LEN], const char *name,
                   uint8_t out[8]);

@@ -15,6 +15,8 @@
  *     spread.c flooding; pages for whoever lacks something
  *     sync.c   finding out who lacks what
  *     self.c   what this node publishes of itself
+ *     revoke.c certificates taken back
+ *     renew.c  another certificate while everything runs
  *     out.c    the queue of things to do */
 #ifndef SL_GOSSIP_CORE_H
 #define SL_GOSSIP_CORE_H
@@ -100,8 +102,8 @@ struct conn {
     sl_usec excess, strange; /* until when what was refused of it counts: its own facts beyond its quota, records of
                               * whom no authority of ours knows */
     bool told_heard;  /* we said that its goodbye was heard */
-    uint8_t serial[16];  /* of the certificate that was proven */
-    int64_t not_after;   /* likewise, in seconds since 1970 */
+    uint8_t issuer[8], serial[16]; /* of the certificate that was proven, or that its record has brought since */
+    int64_t not_after;             /* likewise, in seconds since 1970 */
     bool awaits_revoked; /* proven, and no fact is exchanged before it said what was revoked */
     sl_usec proven_at;
     sl_usec retire_at; /* nobody here wants it any more; SL_NEVER */
@@ -477,6 +479,13 @@ void revoke_send_all(struct sl_gossip *g, struct conn *c);
 void revoke_receive(struct sl_gossip *g, struct conn *c, struct sl_read *r);
 /* By a fact's header alone (f NULL): its whole key. Of a record, by its certificate. */
 bool revoke_refuses(const struct sl_gossip *g, const struct sl_fact_header *h, const struct sl_fact *f);
+
+/* ---- renew.c ---- */
+
+void conn_certified(struct conn *c, const struct sl_cert *peer);
+/* A record of somebody known took the place of the one before. */
+void renew_peer(struct sl_gossip *g, uint32_t member);
+
 void conns_attach(struct sl_gossip *g, uint32_t member);
 bool link_accept(struct sl_gossip *g, sl_link link, const uint8_t c_d[SL_KEY_LEN]);
 void link_tick(struct sl_gossip *g);

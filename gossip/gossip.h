@@ -85,6 +85,11 @@ void sl_gossip_leave(struct sl_gossip *g, sl_usec now);
 int sl_gossip_revoke(struct sl_gossip *g, sl_usec now, struct sl_span entries) SL_MUST_USE;
 /* All that are known; borrowed until the next call that takes `now`. */
 struct sl_span sl_gossip_revoked(const struct sl_gossip *g);
+/* Another certificate of the same key, and whom to trust from now on: published at once. Who has a certificate of
+ * an authority that is trusted no more is out. The bundle of a pool that is shared stays as it is. 0, ENOMEM (all
+ * is taken, and published with the next record), EAUTH (not for this flock, or not signed by one of them), EINVAL
+ * (another node's). */
+int sl_gossip_renew(struct sl_gossip *g, sl_usec now, const struct sl_bundle *bundle, struct sl_span cert) SL_MUST_USE;
 /* The wall clock was stepped. */
 void sl_gossip_wall(struct sl_gossip *g, sl_usec wall_offset_us);
 /* Do what is due. Early and extra calls are harmless. */

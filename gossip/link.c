@@ -276,8 +276,7 @@ static void proven(struct sl_gossip *g, struct conn *c, const struct sl_cert *pe
     drop_m1(g, c);
     c->stage = STAGE_PROVEN;
     c->id = peer->id;
-    memcpy(c->serial, peer->serial, sizeof c->serial);
-    c->not_after = peer->not_after;
+    conn_certified(c, peer);
     c->proven_at = g->now;
     g->stats.links_proven++;
     if (c->ours)

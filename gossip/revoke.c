@@ -8,18 +8,6 @@
 
 #define PER_MESSAGE 400 /* entries: 55 KB */
 
-static const uint8_t *signer_of(const struct sl_gossip *g, const struct sl_revocation *r)
-{
-    const struct sl_bundle *b = &g->config.bundle;
-    for (size_t i = 0; i < b->n_authorities; i++) {
-        uint8_t id[8];
-        sl_issuer_id(g->ports.crypto, b->authority[i], id);
-        if (memcmp(id, r->signer, sizeof id) == 0)
-            return b->authority[i];
-    }
-    return NULL;
-}
-
 static void send_some(struct sl_gossip *g, struct conn *c, const uint8_t *entries, size_t n, bool last)
 {
     const size_t cap = PER_MESSAGE * SL_REVOCATION_LEN + 16;
@@ -109,7 +97,7 @@ static int learn(struct sl_gossip *g, const uint8_t *entry)
         return 0;
     /* While authorities are rotated one of them may be unknown to us: who does not trust it is not bound by
      * what it takes back, and the peer who passes it on is not to blame. */
-    const uint8_t *signer = signer_of(g, &r);
+    const uint8_t *signer = sl_bundle_authority(g->ports.crypto, &g->config.bundle, r.signer);
     if (!signer)
         return 0;
     if (!sl_revocation_verify(g->ports.crypto, entry, signer))

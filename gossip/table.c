@@ -494,6 +494,7 @@ static bool install(struct sl_gossip *g, uint32_t index, struct sl_fact *f)
             verdict_new_member(g, index);
         } else {
             table_mark(g, index, DIRTY_RECORD);
+            renew_peer(g, index);
             verdict_moved(g, index, false); /* to another host or zone, perhaps */
             verdict_new_address(g, index);
             verdict_reconsider(g, index);
