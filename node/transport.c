@@ -149,18 +149,16 @@ static int set_common(void *socket)
     return set_options(socket, options, SL_COUNT(options));
 }
 
-static int set_listener(struct sl_transport *t, const struct sl_identity *identity, bool ipv6)
+static int set_listener(struct sl_transport *t, bool ipv6)
 {
     const struct option options[] = {
         {ZMQ_CURVE_SERVER, 1},
         {OPTION_ZAP_ENFORCE_DOMAIN, 1}, /* no answer from ZAP means no, not yes */
-        {ZMQ_BACKLOG, 512},
         {ZMQ_IPV6, ipv6},
     };
     static const char domain[] = "starling"; /* any, but there must be one for ZAP to be asked */
     if (set_common(t->in) < 0 || set_options(t->in, options, SL_COUNT(options)) < 0 ||
-        zmq_setsockopt(t->in, ZMQ_ZAP_DOMAIN, domain, sizeof domain - 1) < 0 ||
-        zmq_setsockopt(t->in, ZMQ_CURVE_SECRETKEY, identity->door_secret, 32) < 0)
+        zmq_setsockopt(t->in, ZMQ_ZAP_DOMAIN, domain, sizeof domain - 1) < 0)
         return -1;
     return 0;
 }
@@ -174,38 +172,10 @@ static int set_dialler(struct sl_transport *t, const struct sl_identity *identit
         {ZMQ_CONNECT_TIMEOUT, 2000},
         {ZMQ_IMMEDIATE, 0}, /* the hello is queued while the connection is made */
     };
-    memcpy(t->door_public[0], identity->bundle.door_public, SL_KEY_LEN);
-    memcpy(t->door_public[1], identity->bundle.second_door_public, SL_KEY_LEN);
-    t->two_doors = identity->bundle.two_doors;
     if (set_common(t->out) < 0 || set_options(t->out, options, SL_COUNT(options)) < 0 ||
         zmq_setsockopt(t->out, ZMQ_CURVE_PUBLICKEY, identity->dial_public, 32) < 0 ||
-        zmq_setsockopt(t->out, ZMQ_CURVE_SECRETKEY, identity->dial_secret, 32) < 0 ||
-        zmq_setsockopt(t->out, ZMQ_CURVE_SERVERKEY, identity->bundle.door_public, 32) < 0)
+        zmq_setsockopt(t->out, ZMQ_CURVE_SECRETKEY, identity->dial_secret, 32) < 0)
         return -1;
-    return 0;
-}
-
-static int bind_listener(struct sl_transport *t, const struct sl_addr *listen)
-{
-    char text[SL_ADDR_TEXT], endpoint[SL_ADDR_TEXT + 8];
-    sl_addr_format(text, listen);
-    (void)snprintf(endpoint, sizeof endpoint, "tcp://%s", text);
-    if (zmq_bind(t->in, endpoint) < 0) {
-        int reason = zmq_errno();
-        if (reason == EADDRINUSE)
-            return sl_fail(
-                STARLING_EUNAVAIL,
-                "address %s is in use: stop what listens there, or listen on another port "
-                "(0 = any free one)",
-                text);
-        if (reason == EADDRNOTAVAIL || reason == ENODEV)
-            return sl_fail(STARLING_EUNAVAIL, "address %s is not one of this host's", text);
-        return sl_fail(STARLING_EIO, "cannot listen on %s: %s", text, zmq_strerror(reason));
-    }
-    size_t len = sizeof endpoint;
-    if (zmq_getsockopt(t->in, ZMQ_LAST_ENDPOINT, endpoint, &len) < 0 || len < 7 ||
-        sl_addr_parse(&t->bound, endpoint + 6, strlen(endpoint + 6), 0) < 0)
-        return sl_fail(STARLING_EIO, "cannot learn the port that %s got", text);
     return 0;
 }
 
@@ -225,7 +195,7 @@ static int open_sockets(struct sl_transport *t, const struct sl_addr *listen,
     int r = make_sockets(t);
     if (r < 0)
         return r;
-    if (set_listener(t, identity, listen->family == 6) < 0 || set_dialler(t, identity) < 0)
+    if (set_listener(t, listen->family == 6) < 0 || set_dialler(t, identity) < 0)
         return zmq_failure("do what is needed for a closed flock (is it built with CURVE?)");
     r = learn_counter(t);
     if (r == 0)
@@ -233,7 +203,7 @@ static int open_sockets(struct sl_transport *t, const struct sl_addr *listen,
     if (r == 0)
         r = sl_monitor_open(&t->out_monitor, t->context, t->out, "inproc://starling.out");
     if (r == 0)
-        r = bind_listener(t, listen);
+        r = sl_listen_open(t, listen, identity);
     return r;
 }
 
@@ -249,7 +219,7 @@ int sl_transport_open(const struct sl_addr *listen, const struct sl_identity *id
         return sl_fail(STARLING_ENOMEM, "out of memory for the node's connections");
     t->alloc = alloc;
     t->log = log;
-    t->spare_fd = t->nothing_fd = -1;
+    t->spare_fd = t->nothing_fd = t->listen_fd = t->deaf_fd = -1;
     zmq_msg_init(&t->rid);
     zmq_msg_init(&t->body);
     r = open_sockets(t, listen, identity);
@@ -272,6 +242,7 @@ void sl_transport_close(struct sl_transport *t)
     /* Monitors first: a socket that is closed while its monitor is full would wait for ever. */
     sl_monitor_close(&t->in_monitor);
     sl_monitor_close(&t->out_monitor);
+    sl_listen_restore(t);
     if (t->in != NULL)
         (void)zmq_close(t->in);
     if (t->out != NULL)
@@ -281,6 +252,7 @@ void sl_transport_close(struct sl_transport *t)
      * randombytes_close(), which on systems with getrandom(2) has nothing to close.) */
     while (t->context != NULL && zmq_ctx_term(t->context) < 0 && zmq_errno() == EINTR)
         ;
+    sl_listen_close(t);
     if (t->spare_fd >= 0)
         (void)close(t->spare_fd);
     if (t->nothing_fd >= 0)

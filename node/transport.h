@@ -44,6 +44,10 @@ int sl_transport_open(const struct sl_addr *listen, const struct sl_identity *id
                       struct sl_transport **ret, struct sl_addr *ret_bound) SL_MUST_USE;
 void sl_transport_close(struct sl_transport *t);
 
+/* Listen on the first door and dial all, from now on; links stay. Those of `identity` are borrowed for the call. 0, or
+ * STARLING_ELIMIT, EIO: all is as it was, and a start of the process would do it. */
+int sl_transport_doors(struct sl_transport *t, const struct sl_identity *identity) SL_MUST_USE;
+
 #define SL_TRANSPORT_POLL_MAX 8
 /* Fill items to poll; returns how many. */
 size_t sl_transport_poll_items(struct sl_transport *t, zmq_pollitem_t *items);

@@ -92,6 +92,11 @@ static bool addr_of(int fd, int (*call)(int, struct sockaddr *, socklen_t *), st
     return ret->family != 0;
 }
 
+bool sl_addr_of_socket(int fd, struct sl_addr *ret)
+{
+    return addr_of(fd, getsockname, ret);
+}
+
 /* libzmq cannot close one accepted connection, so it is done behind its back. The descriptor is
  * libzmq's: it may have been closed and given to anybody in this process since the event, so
  * nothing is done to the number itself. It is duplicated, the duplicate is checked to be a

@@ -180,8 +180,8 @@ static void dial(struct sl_transport *t, struct sl_dialled *d)
     d->state = SL_DIAL_DIALLING;
     d->deadline = sl_after(t->now, SL_DIAL_TIME);
     if (zmq_setsockopt(t->out, ZMQ_IPV6, &ipv6, sizeof ipv6) < 0 ||
-        (t->two_doors && zmq_setsockopt(t->out, ZMQ_CURVE_SERVERKEY, t->door_public[d->second_door],
-                                        SL_KEY_LEN) < 0) ||
+        zmq_setsockopt(t->out, ZMQ_CURVE_SERVERKEY, t->door_public[d->second_door], SL_KEY_LEN) <
+            0 ||
         zmq_setsockopt(t->out, ZMQ_CONNECT_ROUTING_ID, rid, sizeof rid) < 0 ||
         zmq_connect(t->out, endpoint) < 0) {
         tell(t, d, SL_TELL_DOWN);

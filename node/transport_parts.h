@@ -27,6 +27,8 @@
 #define SL_ACCEPTED_MAX (SL_LINKS_MAX + 2 * SL_HALF_OPEN_MAX)
 #define SL_DIALLED_MAX (SL_LINKS_MAX + 64) /* some rest */
 
+#define SL_LISTENERS_MAX 17 /* doors that one process listens on, one after the other */
+
 #define SL_RID_LEN 5 /* of the routing ids libzmq makes: 00 | counter 4 */
 
 enum sl_accepted_state {
@@ -84,7 +86,10 @@ struct sl_transport {
     const struct sl_alloc *alloc;
     const struct sl_log *log;
     struct sl_addr bound;
-    int spare_fd, nothing_fd; /* see shut() in transport_in.c */
+    int spare_fd, nothing_fd;          /* see shut() in transport_in.c */
+    int listen_fd, deaf_fd;            /* see transport_listen.c */
+    int listener_fd[SL_LISTENERS_MAX]; /* libzmq's; the last one accepts */
+    size_t n_listeners;
     struct sl_transport_stats stats;
 
     struct sl_accepted accepted[SL_ACCEPTED_MAX];
@@ -93,7 +98,7 @@ struct sl_transport {
     uint32_t first_rid; /* libzmq's counter when the listener was opened */
     struct sl_dialled dialled[SL_DIALLED_MAX];
     size_t n_dialled;
-    uint8_t door_public[SL_DOORS_MAX][SL_KEY_LEN]; /* of those we dial, while there are two */
+    uint8_t door_public[SL_DOORS_MAX][SL_KEY_LEN]; /* of those we dial; we listen on the first */
     bool two_doors;
 
     sl_usec now; /* as the owner last said */
@@ -106,6 +111,13 @@ struct sl_transport {
     zmq_msg_t rid, body;       /* the message in hand */
     bool multipart, oversized; /* of it: reasons to cut */
 };
+
+int sl_listen_open(struct sl_transport *t, const struct sl_addr *at,
+                   const struct sl_identity *identity) SL_MUST_USE;
+void sl_listen_restore(struct sl_transport *t); /* before the accepting socket is closed */
+void sl_listen_close(struct sl_transport *t);   /* after libzmq has ended */
+/* Its own address. */
+bool sl_addr_of_socket(int fd, struct sl_addr *ret);
 
 /* Of a message in hand: true when *ret has something to tell. */
 bool sl_accepted_message(struct sl_transport *t, struct sl_heard *ret);

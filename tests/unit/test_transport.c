@@ -120,6 +120,89 @@ START_TEST(while_doors_are_rotated_every_step_reaches_its_neighbours)
 }
 END_TEST
 
+/* Of an open transport. */
+static void change_doors(struct side *s, const uint8_t secret[32], const uint8_t own[32],
+                         const uint8_t *other)
+{
+    memcpy(s->identity.door_secret, secret, 32);
+    memcpy(s->identity.bundle.door_public, own, 32);
+    memset(s->identity.bundle.second_door_public, 0, 32);
+    s->identity.bundle.two_doors = other != NULL;
+    if (other != NULL)
+        memcpy(s->identity.bundle.second_door_public, other, 32);
+    int r = sl_transport_doors(s->t, &s->identity);
+    ck_assert_msg(r == 0, "%d, %s", r, sl_fail_text());
+}
+
+static bool is_heard_over(struct side *from, struct side *to, sl_link at_from, const char *text)
+{
+    if (!say(from, at_from, text))
+        return false;
+    UNTIL(heard(to, SL_HEARD_BYTES, 0, text));
+    return true;
+}
+
+START_TEST(a_door_is_changed_with_no_link_lost_and_nobody_refused)
+{
+    uint8_t old[32], old_secret[32], fresh[32], fresh_secret[32];
+    crypto_box_keypair(old, old_secret);
+    crypto_box_keypair(fresh, fresh_secret);
+    struct side *a = open_with_doors(old_secret, old, NULL);
+    struct side *b = open_with_doors(old_secret, old, NULL);
+    struct pair before = meet(a, b, "over the old door");
+    for (int i = 0; i < 2; i++) /* added, on both sides */
+        change_doors(i == 0 ? a : b, old_secret, old, fresh);
+    change_doors(b, fresh_secret, fresh, old);
+    ck_assert(is_heard_over(a, b, before.at_dialler, "the link is there"));
+    ck_assert(is_heard_over(b, a, before.at_acceptor, "both ways"));
+    (void)meet(b, a, "new door first to old door first");
+    change_doors(a, fresh_secret, fresh, old);
+    for (int i = 0; i < 2; i++) /* the old one goes */
+        change_doors(i == 0 ? a : b, fresh_secret, fresh, NULL);
+    ck_assert(is_heard_over(a, b, before.at_dialler, "still there"));
+    struct side *newcomer = open_with_doors(fresh_secret, fresh, NULL);
+    (void)meet(newcomer, b, "the new door alone");
+    (void)meet(newcomer, a, "likewise");
+    const uint64_t in = stats(b).handshakes, failed = stats(b).handshakes_failed;
+    memcpy(door_public, old, 32);
+    for (int i = 0; i < 48; i++) /* at once: a listener that still hears would get some of them */
+        (void)raw_open(b, false, NULL, 0);
+    UNTIL(stats(b).handshakes_failed == failed + 48 || stats(b).handshakes > in);
+    ck_assert_uint_eq(stats(b).handshakes, in);
+    ck_assert(!heard(a, SL_HEARD_DOWN, before.at_dialler, NULL));
+    ck_assert(!heard(b, SL_HEARD_DOWN, before.at_acceptor, NULL));
+}
+END_TEST
+
+START_TEST(sixteen_doors_later_the_first_link_is_there_and_a_start_is_asked_for)
+{
+    uint8_t key[17][32], secret[17][32];
+    const unsigned at_first = descriptors();
+    for (int i = 0; i < 17; i++)
+        crypto_box_keypair(key[i], secret[i]);
+    struct side *a = open_with_doors(secret[0], key[0], NULL);
+    struct side *b = open_with_doors(secret[0], key[0], NULL);
+    struct pair first = meet(a, b, "over the first");
+    for (int i = 1; i < 17; i++) {
+        char text[16];
+        change_doors(b, secret[i], key[i], key[i - 1]);
+        change_doors(a, secret[i], key[i], key[i - 1]);
+        struct side *c = open_with_doors(secret[i], key[i], NULL);
+        snprintf(text, sizeof text, "door %d", i);
+        (void)meet(c, b, text);
+        close_side(c);
+    }
+    ck_assert(is_heard_over(a, b, first.at_dialler, "still there"));
+    memcpy(b->identity.bundle.door_public, key[0], 32);
+    ck_assert_int_eq(sl_transport_doors(b->t, &b->identity), STARLING_ELIMIT);
+    struct side *c = open_with_doors(secret[16], key[16], NULL);
+    (void)meet(c, b, "and it listens on");
+    while (n_sides > 0)
+        close_side(sides[0]);
+    ck_assert_uint_eq(descriptors(), at_first);
+}
+END_TEST
+
 START_TEST(the_core_hears_nothing_of_a_knock_at_the_wrong_door)
 {
     uint8_t old[32], old_secret[32], fresh[32], fresh_secret[32];
@@ -354,6 +437,8 @@ END_TEST
 static void add(TCase *t)
 {
     tcase_add_test(t, while_doors_are_rotated_every_step_reaches_its_neighbours);
+    tcase_add_test(t, a_door_is_changed_with_no_link_lost_and_nobody_refused);
+    tcase_add_test(t, sixteen_doors_later_the_first_link_is_there_and_a_start_is_asked_for);
     tcase_add_test(t, the_core_hears_nothing_of_a_knock_at_the_wrong_door);
     tcase_add_test(t, who_has_neither_door_is_told_once_that_the_link_is_down);
     tcase_add_test(t, a_dial_that_is_cut_between_two_doors_leaves_nothing_behind);
