@@ -101,9 +101,11 @@ static bool who_read(struct sl_who *who, const struct sl_crypto *crypto, const s
     struct sl_cert cert;
     if (!sl_record_read(sl_fact_body(f), &record))
         return false;
-    bool held = known && carries(known, record.cert) ? sl_cert_decode(crypto, record.cert, &cert)
-                                                     : sl_cert_check(crypto, bundle, record.cert, &cert);
-    if (!held || !sl_id_eq(&cert.id, sl_fact_origin(f)))
+    /* The known one may be from before an authority went. */
+    bool good = known && carries(known, record.cert)
+                    ? sl_cert_decode(crypto, record.cert, &cert) && sl_bundle_authority(crypto, bundle, cert.issuer)
+                    : sl_cert_check(crypto, bundle, record.cert, &cert);
+    if (!good || !sl_id_eq(&cert.id, sl_fact_origin(f)))
         return false;
     sl_cert_places(record.cert, &who->key, &who->name);
     who->zone = record.zone;

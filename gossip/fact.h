@@ -76,7 +76,7 @@ struct sl_bundle;
 bool sl_fact_verify(const struct sl_fact *f, const struct sl_crypto *crypto, const struct sl_bundle *bundle,
                     const uint8_t key[SL_KEY_LEN]) SL_MUST_USE;
 /* Form of the body; of a record the certificate as well (flock, authority's signature, origin = hash of the
- * key), and what it says into f->who. `known` (may be NULL) is another record that passed here with this bundle:
+ * key), and what it says into f->who. `known` (may be NULL) is another record that passed here:
  * the authority's signature under the certificate in it need not be checked again. */
 bool sl_fact_check(struct sl_fact *f, const struct sl_crypto *crypto, const struct sl_bundle *bundle,
                    const struct sl_fact *known) SL_MUST_USE;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "core_help.h"
+#include "gossip/pool.h"
 #include "tests/suite.h"
 
 static uint64_t cuts; /* links below 64 */
@@ -162,6 +163,21 @@ START_TEST(when_an_authority_goes_those_stay_who_have_a_certificate_of_the_new_o
 }
 END_TEST
 
+START_TEST(a_record_is_refused_whose_authority_went_although_the_one_before_is_held)
+{
+    uint8_t fact[SL_RECORD_MAX];
+    struct sl_pool *pool;
+    ck_assert_int_eq(sl_pool_new(&sl_alloc_system, &self.crypto, &bundle, &pool), 0);
+    struct sl_fact *held = sl_pool_take(pool, sl_span_of(fact, record_make(&peers[1], 11, 5, 1, fact)));
+    ck_assert_ptr_nonnull(held);
+    pool->bundle = new_alone;
+    struct sl_fact *next = sl_pool_take(pool, sl_span_of(fact, record_make(&peers[1], 11, 5, 2, fact)));
+    ck_assert_ptr_null(next);
+    sl_pool_unref(pool, held);
+    sl_pool_free(pool);
+}
+END_TEST
+
 START_TEST(whose_own_certificate_has_ended_keeps_and_takes_others_for_a_day)
 {
     everybody();
@@ -191,6 +207,7 @@ int main(void)
     tcase_add_test(t, what_is_not_ours_is_refused_and_changes_nothing);
     tcase_add_test(t, a_link_lives_by_the_certificate_that_its_peer_has_now);
     tcase_add_test(t, when_an_authority_goes_those_stay_who_have_a_certificate_of_the_new_one);
+    tcase_add_test(t, a_record_is_refused_whose_authority_went_although_the_one_before_is_held);
     tcase_add_test(t, whose_own_certificate_has_ended_keeps_and_takes_others_for_a_day);
     suite_add_tcase(s, t);
     return run_suite(s);
