@@ -167,22 +167,24 @@ static void explain(bool door, enum sl_ca_step step, const char *moved)
     case SL_CA_ADD:
         (void)printf(
             "added %s %s: it is trusted, and not used yet.\n"
-            "Next: starling ca rotate FILE... for the credentials of every node, start every "
-            "node with its new file,\nand only then starling ca rotate%s --swap.\n",
+            "Next: starling ca rotate FILE... for the credentials of every node, bring every node "
+            "its new file\n(one that runs takes it by itself), and only then starling ca rotate%s "
+            "--swap.\n",
             what, moved, door ? " --door" : "");
         return;
     case SL_CA_SWAP:
         (void)printf(
             "%s %s %s from now on; the one before stays trusted.\n"
-            "Next: starling ca rotate FILE... for the credentials of every node, start every "
-            "node with its new file,\nand only then starling ca rotate%s --retire.\n",
+            "Next: starling ca rotate FILE... for the credentials of every node, bring every node "
+            "its new file\n(one that runs takes it by itself), and only then starling ca rotate%s "
+            "--retire.\n",
             what, moved, door ? "is listened on" : "signs", door ? " --door" : "");
         return;
     case SL_CA_RETIRE:
         (void)printf(
             "removed %s %s: whoever gets a new file does not trust it any more.\n"
-            "Next: starling ca rotate FILE... for the credentials of every node, and start "
-            "every node with its new file.\n",
+            "Next: starling ca rotate FILE... for the credentials of every node, and bring every "
+            "node its new file.\n",
             what, moved);
         return;
     }

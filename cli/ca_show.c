@@ -76,6 +76,7 @@ static const char *state_of(const struct sl_cert *cert, int64_t now)
         return "valid";
     case SL_LIFE_ENDING:
         return "to be renewed";
+    case SL_LIFE_ENDED:
     case SL_LIFE_OVER:
         return "expired";
     }

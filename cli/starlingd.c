@@ -24,6 +24,7 @@ static const char usage[] = "Usage: starlingd [OPTION]...\n"
 static const char usage_rest[] =
     "  --help, --version\n\n"
     "SIGTERM and SIGINT leave the flock gracefully; a second one ends at once.\n"
+    "SIGHUP does no harm: a credentials file that has changed is taken within a second.\n"
     "Exit status: 0 left, 1 could not start, 2 usage.\n";
 
 /* sd_notify(3) in a few lines; a supervisor that cannot be told is no reason to stop. */
@@ -45,7 +46,7 @@ static void notify(const char *state)
     (void)close(fd);
 }
 
-/* Until a signal comes (its number) or the node has stopped (0). What the rush of joining needed goes back to
+/* Until a signal comes that ends it (its number) or the node has stopped (0). What the rush of joining needed goes back to
  * the system once the flock is quiet: a seed stays small. */
 static int wait_for_end(starling_watch *watch, int signal_fd)
 {
@@ -56,8 +57,11 @@ static int wait_for_end(starling_watch *watch, int signal_fd)
         struct signalfd_siginfo info;
         starling_event event;
         int n = poll(fds, 2, quiet_ms), more = 1;
-        if (n > 0 && fds[0].revents && read(signal_fd, &info, sizeof info) == sizeof info)
-            return (int)info.ssi_signo;
+        if (n > 0 && fds[0].revents && read(signal_fd, &info, sizeof info) == sizeof info) {
+            if (info.ssi_signo != SIGHUP)
+                return (int)info.ssi_signo;
+            log_line(NULL, 3, "SIGHUP: credentials that have changed are taken within a second");
+        }
         while (n > 0 && (more = starling_watch_next(watch, &event)) == 1) {
         }
         if (more < 0)
@@ -89,8 +93,7 @@ static int serve(const starling_options *options, const sigset_t *ends)
         return NO;
     }
     (void)fprintf(stderr, "starlingd %s at %s, flock %s, id %s\n", starling_node_name(node),
-                  starling_node_address(node), starling_node_flock(node),
-                  starling_node_id(node));
+                  starling_node_address(node), starling_node_flock(node), starling_node_id(node));
     notify("READY=1");
     int number = wait_for_end(watch, signal_fd);
     notify("STOPPING=1");
@@ -144,6 +147,7 @@ int main(int argc, char **argv)
     (void)sigemptyset(&ends);
     (void)sigaddset(&ends, SIGTERM);
     (void)sigaddset(&ends, SIGINT);
+    (void)sigaddset(&ends, SIGHUP); /* no end: what it asks for is done without it */
     (void)sigprocmask(SIG_BLOCK, &ends, NULL);
     (void)signal(SIGPIPE, SIG_IGN);
     return serve(&node.options, &ends);

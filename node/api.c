@@ -356,6 +356,8 @@ static int node_open(starling_node *node)
     if (r == 0)
         sl_revocations_open(node, node->started); /* before it meets anybody */
     if (r == 0)
+        sl_renewal_open(node);
+    if (r == 0)
         r = open_doors(node, node->started);
     if (r < 0)
         return r;

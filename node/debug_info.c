@@ -81,6 +81,24 @@ static long resident_kb(void)
     return pages * (sysconf(_SC_PAGESIZE) / 1024);
 }
 
+/* Which one is in use, and what the node holds of it. */
+static json_t *certificate(const starling_node *node)
+{
+    static const char *const states[] = {[SL_LIFE_GOOD] = "valid",
+                                         [SL_LIFE_ENDING] = "to be renewed",
+                                         [SL_LIFE_ENDED] = "expired",
+                                         [SL_LIFE_OVER] = "expired, more than a day ago"};
+    const struct sl_identity *identity = &node->identity;
+    char serial[SL_SERIAL_TEXT], until[SL_TIME_TEXT], note[SL_RENEWAL_NOTE];
+    enum sl_life life = sl_renewal_note(identity, sl_wall_us() / 1000000, note);
+    sl_identity_serial(identity, serial);
+    sl_time_text(identity->not_after, until);
+    return sl_json_object("serial", json_string(serial), "not_after", json_string(until), "state",
+                          json_string(states[life]), "note", json_string(note), "authorities",
+                          json_integer((json_int_t)identity->bundle.n_authorities), "doors",
+                          json_integer(identity->bundle.two_doors ? 2 : 1), NULL);
+}
+
 json_t *sl_json_info(const starling_node *node, sl_usec now)
 {
     struct sl_gossip_info g;
@@ -93,9 +111,9 @@ json_t *sl_json_info(const starling_node *node, sl_usec now)
     return sl_json_object(
         "id", json_string(node->id_hex), "name", json_string(node->identity.name), "address",
         json_string(node->address), "flock", json_string(node->settings.flock), "zone",
-        json_string(node->settings.zone), "expires", json_string(expires), "version",
-        json_string(starling_version()), "pid", json_integer(getpid()), "uptime_ms",
-        json_integer((now - node->started) / 1000), "epoch",
+        json_string(node->settings.zone), "expires", json_string(expires), "certificate",
+        certificate(node), "version", json_string(starling_version()), "pid",
+        json_integer(getpid()), "uptime_ms", json_integer((now - node->started) / 1000), "epoch",
         json_integer((json_int_t)g.version.epoch), "root", json_string(root), "members",
         json_integer((json_int_t)g.n_members), "alive", json_integer((json_int_t)g.n_alive),
         "isolated", json_boolean(g.isolated), "remembered",

@@ -118,6 +118,36 @@ static int issue(const struct sl_ca *ca, const struct sl_identity_options *optio
     return 0;
 }
 
+static void keep_key(const struct sl_identity *held, struct sl_identity *identity)
+{
+    identity->signer = held->signer;
+    identity->lasting = held->lasting;
+}
+
+static void keep_cert(const struct sl_identity *held, struct sl_identity *identity)
+{
+    memcpy(identity->cert, held->cert, sizeof identity->cert);
+    identity->cert_len = held->cert_len;
+}
+
+static bool same_cert(const struct sl_identity *a, const struct sl_identity *b)
+{
+    return a->cert_len == b->cert_len && memcmp(a->cert, b->cert, a->cert_len) == 0;
+}
+
+static bool same_bundle(const struct sl_bundle *a, const struct sl_bundle *b)
+{
+    return a->n_authorities == b->n_authorities && a->two_doors == b->two_doors &&
+           memcmp(a->authority, b->authority, a->n_authorities * sizeof a->authority[0]) == 0 &&
+           memcmp(a->door_public, b->door_public, SL_KEY_LEN) == 0 &&
+           memcmp(a->second_door_public, b->second_door_public, SL_KEY_LEN) == 0;
+}
+
+bool sl_identity_same(const struct sl_identity *a, const struct sl_identity *b)
+{
+    return same_cert(a, b) && same_bundle(&a->bundle, &b->bundle);
+}
+
 /* "is valid from 2026-01-31T12:00:00Z on" and the like. */
 static int refuse_time(const char *file, const struct sl_cert *cert, int64_t wall_s)
 {
@@ -129,6 +159,29 @@ static int refuse_time(const char *file, const struct sl_cert *cert, int64_t wal
                    "or set the clock",
                    file, cert->name, early ? "is not valid yet, but from " : "has expired, on ",
                    when);
+}
+
+/* What a node that runs does not take in the place of what it has. The same certificate with another
+ * bundle is taken whatever its time. */
+static int check_follows(const char *file, const struct sl_identity *held,
+                         const struct sl_identity *next, const struct sl_cert *cert, int64_t wall_s)
+{
+    if (memcmp(cert->key, held->signer.public_key, SL_KEY_LEN) != 0)
+        return sl_fail(STARLING_EAUTH,
+                       "%s: the key is another one: start the node anew to become another node",
+                       file);
+    if (strcmp(cert->name, held->name) != 0)
+        return sl_fail(STARLING_EAUTH,
+                       "%s: the name is '%s' now: start the node anew to be called that", file,
+                       cert->name);
+    if (same_cert(next, held))
+        return 0;
+    if (!sl_cert_valid_at(cert, wall_s))
+        return refuse_time(file, cert, wall_s);
+    if (cert->not_before < held->not_before)
+        return sl_fail(STARLING_EAUTH, "%s: the certificate of '%s' is older than the one in use",
+                       file, cert->name);
+    return 0;
 }
 
 /* What any peer would refuse at the hello is a sentence here. */
@@ -153,8 +206,14 @@ static int check(const struct sl_identity_options *options, struct sl_identity *
     if (memcmp(cert.key, identity->signer.public_key, SL_KEY_LEN) != 0)
         return sl_fail(STARLING_EAUTH, "%s: the key is not the one in the certificate of '%s'",
                        file, cert.name);
-    if (!sl_cert_valid_at(&cert, options->wall_s))
-        return refuse_time(file, &cert, options->wall_s);
+    /* At a start it may have ended: others whose own has ended as well let it in, for a day. */
+    int r = options->held != NULL
+                ? check_follows(file, options->held, identity, &cert, options->wall_s)
+            : sl_cert_lately_valid_at(&cert, options->wall_s)
+                ? 0
+                : refuse_time(file, &cert, options->wall_s);
+    if (r < 0)
+        return r;
     identity->not_before = cert.not_before;
     identity->not_after = cert.not_after;
     memcpy(identity->name, cert.name, sizeof identity->name);
@@ -240,9 +299,13 @@ static int from_authority(const struct sl_identity_options *options, struct sl_i
         return r == STARLING_ENOENT ? STARLING_EIO : r;
     memcpy(identity->authority, path, sizeof path);
     r = take_bundle(&ca.bundle, identity);
-    if (r == 0)
+    if (r == 0 && options->held != NULL)
+        keep_key(options->held, identity);
+    else if (r == 0)
         r = own_key(options->state_dir, identity);
-    if (r == 0)
+    if (r == 0 && options->held != NULL && same_bundle(&identity->bundle, &options->held->bundle))
+        keep_cert(options->held, identity);
+    else if (r == 0)
         r = issue(&ca, options, identity);
     if (r == 0)
         r = check(options, identity, &cert);
@@ -287,8 +350,13 @@ int sl_identity_load(const struct sl_identity_options *options, struct sl_identi
 
     r = options->credentials != NULL ? from_credentials(options, &identity)
                                      : from_authority(options, &identity);
-    if (r == 0) {
+    if (r == 0 && options->held != NULL) {
+        memcpy(identity.dial_public, options->held->dial_public, sizeof identity.dial_public);
+        memcpy(identity.dial_secret, options->held->dial_secret, sizeof identity.dial_secret);
+    } else if (r == 0) {
         crypto_box_keypair(identity.dial_public, identity.dial_secret);
+    }
+    if (r == 0) {
         *ret = identity;
     }
     sl_identity_fini(&identity);
@@ -300,8 +368,13 @@ enum sl_life sl_identity_life(const struct sl_identity *identity, int64_t wall_s
     /* Two thirds without a product that could overflow. */
     int64_t life = identity->not_after - identity->not_before;
     if (wall_s > identity->not_after)
-        return SL_LIFE_OVER;
+        return wall_s - SL_CERT_LATELY_S > identity->not_after ? SL_LIFE_OVER : SL_LIFE_ENDED;
     return wall_s >= identity->not_after - life / 3 ? SL_LIFE_ENDING : SL_LIFE_GOOD;
+}
+
+void sl_identity_serial(const struct sl_identity *identity, char out[SL_SERIAL_TEXT])
+{
+    sl_hex(out, identity->cert + SL_CERT_SERIAL_AT, 16);
 }
 
 void sl_time_text(int64_t wall_s, char out[SL_TIME_TEXT])

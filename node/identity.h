@@ -39,6 +39,10 @@ struct sl_identity_options {
     const char *state_dir;   /* NULL = the key stays in memory */
     const char *credentials; /* NULL = self-issued */
     int64_t wall_s;
+    /* A node that runs, and is to remain who it is: its key and its CURVE pair are kept, and a
+     * certificate of another key or name, out of its time, or older than the one it has is refused.
+     * NULL = at the start. */
+    const struct sl_identity *held;
 };
 
 /* 0, STARLING_EAUTH (damaged, foreign-owned, symlinked, readable by others, other flock), EIO,
@@ -52,9 +56,15 @@ int sl_node_key_read(const char *path, uint8_t seed[32]) SL_MUST_USE;
 enum sl_life {
     SL_LIFE_GOOD,
     SL_LIFE_ENDING, /* two thirds are over: time to renew it */
-    SL_LIFE_OVER
+    SL_LIFE_ENDED,  /* less than a day ago: others whose own has ended let it in */
+    SL_LIFE_OVER    /* nobody does */
 };
 enum sl_life sl_identity_life(const struct sl_identity *identity, int64_t wall_s);
+
+/* Certificate, authorities and doors. */
+bool sl_identity_same(const struct sl_identity *a, const struct sl_identity *b);
+#define SL_SERIAL_TEXT 33
+void sl_identity_serial(const struct sl_identity *identity, char out[SL_SERIAL_TEXT]);
 
 #define SL_TIME_TEXT 24
 /* UTC, "2026-01-31T12:00:00Z"; "never" for what is beyond the year 9999. */

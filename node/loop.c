@@ -198,37 +198,6 @@ void sl_loop_pump(starling_node *node, sl_usec now)
 
 /* ---- a turn ------------------------------------------------------------------------------- */
 
-/* Says when the certificate's life comes to its end, once a day, and when it has. */
-static void look_at_the_certificate(starling_node *node, sl_usec now, int64_t wall_s)
-{
-    const struct sl_identity *identity = &node->identity;
-    char when[SL_TIME_TEXT];
-    enum sl_life life = sl_identity_life(identity, wall_s);
-    if (life == node->life && now < node->life_at)
-        return;
-    node->life = life;
-    node->life_at = sl_after(now, SL_SEC(86400));
-    sl_time_text(identity->not_after, when);
-    switch (life) {
-    case SL_LIFE_GOOD:
-        return;
-    case SL_LIFE_ENDING:
-        sl_log(&node->log, SL_WARNING,
-               "the certificate of node \"%s\" ends on %s, in %lld days and %lld hours: have it "
-               "renewed (starling ca rotate FILE) and start the node with the new one",
-               identity->name, when, (long long)(identity->not_after - wall_s) / 86400,
-               (long long)(identity->not_after - wall_s) / 3600 % 24);
-        return;
-    case SL_LIFE_OVER:
-        sl_log(
-            &node->log, SL_ERROR,
-            "the certificate of node \"%s\" has expired, on %s: nobody lets this node in any "
-            "more; have it renewed (starling ca rotate FILE) and start the node with the new one",
-            identity->name, when);
-        return;
-    }
-}
-
 /* Timers run on the monotonic clock; only certificates and epochs look at the wall. */
 static void look_at_the_wall(starling_node *node, sl_usec now)
 {
@@ -236,7 +205,7 @@ static void look_at_the_wall(starling_node *node, sl_usec now)
         return;
     node->wall_at = sl_after(now, WALL_EVERY);
     int64_t offset = sl_wall_us() - sl_now();
-    look_at_the_certificate(node, now, (now + offset) / SL_SEC(1));
+    sl_renewal_turn(node, now, (now + offset) / SL_SEC(1));
     sl_revocations_turn(node, now);
     int64_t step = offset - node->wall_offset_us;
     if (step > -WALL_STEP && step < WALL_STEP)

@@ -14,6 +14,7 @@
 #include "node/command.h"
 #include "node/debug.h"
 #include "node/identity.h"
+#include "node/renewal.h"
 #include "node/revoked.h"
 #include "node/probe.h"
 #include "node/resolve.h"
@@ -89,6 +90,7 @@ struct starling_node {
     sl_usec started;
     int64_t wall_offset_us; /* as last told to gossip */
     struct sl_revocations revocations;
+    struct sl_renewal renewal;
     sl_usec wall_at;        /* when to look again, if awake */
     enum sl_life life;      /* as last told in the log */
     sl_usec life_at;        /* when to tell it again */

@@ -8,59 +8,11 @@ or blamed."""
 import json
 import os
 import subprocess
-import time
 
-from flock import SLOW, Flock, Tap, free_port, program, wait_for
+from closed import Closed, utc
+from flock import SLOW, Tap, program, wait_for
 
 tap = Tap()
-
-
-def utc(seconds_from_now):
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + seconds_from_now))
-
-
-class Closed(Flock):
-    """Nodes with credentials alone: their configuration directories hold nothing."""
-
-    def __init__(self, name):
-        super().__init__(apart=True)
-        self.flock = name
-        self.ports = {}
-        self.ca_dir = os.path.join(self.dir, "offline")
-        os.mkdir(self.ca_dir, mode=0o700)
-        self.authority = os.path.join(self.ca_dir, "authority")
-
-    def env(self, name):
-        env = super().env(name)
-        env["STARLING_CONFIG_DIR"] = os.path.join(self.dir, "no-config-" + name)
-        return env
-
-    def ca(self, *args, authority=None, status=0):
-        r = subprocess.run([program("starling"), "ca", *args, "--authority", authority or self.authority],
-                           capture_output=True, text=True, timeout=30, env=self.env("ca"), stdin=subprocess.DEVNULL)
-        if status is not None and r.returncode != status:
-            raise AssertionError(f"ca {args}: {r.returncode} {r.stderr}")
-        return r
-
-    def file(self, name):
-        return os.path.join(self.dir, name + ".credentials")
-
-    def issue(self, name, *options, flock=None, authority=None):
-        self.ca("issue", "--flock", flock or self.flock, "--name", name, "--out", self.file(name), *options,
-                authority=authority)
-        return self.file(name)
-
-    def join(self, name, *options, flock=None):
-        """Start it with its credentials, on a port that it keeps, with all others for seeds."""
-        seeds = [o for other, port in self.ports.items() if other != name for o in ("--seed", f"127.0.0.1:{port}")]
-        self.ports.setdefault(name, free_port())
-        n = self.start(name, "--flock", flock or self.flock, "--credentials", self.file(name), "--listen",
-                       f"127.0.0.1:{self.ports[name]}", *seeds, *options)
-        n.socket = os.path.join(self.dir, "run-" + name, flock or self.flock, name + ".sock")
-        return n
-
-    def show(self, path):
-        return json.loads(self.ca("show", path, "--json").stdout)
 
 
 def fingerprints(f):
@@ -143,18 +95,20 @@ def outlive(f):
     fresh.stop()
     ending.stop()
     f.nodes.pop("later")
-    refuses_to_start(f, "ending", "started again it is refused", "has expired", "'ending'")
-    del f.ports["later"]
+    again = f.join("ending")
+    tap.check(told(again, " error ", "has expired", "by those alone whose own has expired as well")
+              and told(again, "refused our hello") and again.alive() == 1,
+              "started again it is let in by nobody, and says so")
+    again.stop()
+    del f.nodes["ending"], f.ports["ending"], f.ports["later"]
 
 
 with Closed("prod") as f:
     # ---- files ----------------------------------------------------------------------------------
-    r = subprocess.run([program("starling"), "ca", "init", "--out", f.authority], capture_output=True, text=True,
-                       env=f.env("ca"), timeout=30)
+    r = f.make()
     tap.check(r.returncode == 0 and fingerprints(f)[0] in r.stdout, "an authority is made, and its fingerprint told")
     before = open(f.authority, "rb").read()
-    again = subprocess.run([program("starling"), "ca", "init", "--out", f.authority], capture_output=True, text=True,
-                           env=f.env("ca"), timeout=30)
+    again = f.make()
     tap.check(again.returncode == 1 and "there already" in again.stderr and open(f.authority, "rb").read() == before
               and len(before) == 96, "a second one is never made in its place")
 
@@ -196,8 +150,8 @@ with Closed("prod") as f:
               "each says until when it may, and has made no authority")
 
     # ---- who does not belong ----------------------------------------------------------------------
-    f.issue("late", "--from", utc(-86400), "--days", "0.5")
-    refuses_to_start(f, "late", "an expired certificate is refused where it is", "has expired", "'late'", "clock")
+    f.issue("late", "--from", utc(-3 * 86400), "--days", "1.5")
+    refuses_to_start(f, "late", "one that expired more than a day ago is refused where it is", "has expired", "'late'", "clock")
     f.issue("early", "--from", utc(3600))
     refuses_to_start(f, "early", "one that is not valid yet likewise", "not valid yet", "'early'")
     f.issue("staging", flock="staging")

@@ -253,7 +253,9 @@ START_TEST(a_certificate_ends_in_thirds)
     ck_assert_int_eq(sl_identity_life(&identity, 2999), SL_LIFE_GOOD);
     ck_assert_int_eq(sl_identity_life(&identity, 3000), SL_LIFE_ENDING);
     ck_assert_int_eq(sl_identity_life(&identity, 4000), SL_LIFE_ENDING);
-    ck_assert_int_eq(sl_identity_life(&identity, 4001), SL_LIFE_OVER);
+    ck_assert_int_eq(sl_identity_life(&identity, 4001), SL_LIFE_ENDED);
+    ck_assert_int_eq(sl_identity_life(&identity, 4000 + 86400), SL_LIFE_ENDED);
+    ck_assert_int_eq(sl_identity_life(&identity, 4001 + 86400), SL_LIFE_OVER);
     const struct sl_identity for_ever = {.not_before = 0, .not_after = INT64_MAX};
     ck_assert_int_eq(sl_identity_life(&for_ever, NOW_S), SL_LIFE_GOOD);
     char text[SL_TIME_TEXT];
@@ -338,6 +340,74 @@ START_TEST(a_node_that_issues_itself_a_certificate_goes_along_with_a_rotation)
     ck_assert_uint_eq(identity.bundle.n_authorities, 2);
     ck_assert(identity.bundle.two_doors);
     ck_assert_mem_eq(identity.bundle.authority[0], ca.signer.public_key, SL_KEY_LEN);
+}
+END_TEST
+
+/* What a node that runs, and was started with `held`, says of the file. */
+static void expect_kept(const struct sl_credentials *c, const struct sl_identity *held,
+                        int64_t wall_s, const char *part)
+{
+    struct sl_identity next;
+    struct sl_identity_options o = with_file(file);
+    o.held = held;
+    o.wall_s = wall_s;
+    ck_assert_int_eq(sl_credentials_write(file, c, "a title", true), 0);
+    ck_assert_int_eq(sl_identity_load(&o, &next), STARLING_EAUTH);
+    ck_assert_msg(strstr(sl_fail_text(), part) != NULL, "'%s' lacks '%s'", sl_fail_text(), part);
+}
+
+START_TEST(a_node_that_runs_takes_what_is_newer_and_remains_who_it_is)
+{
+    char moved[SL_FINGERPRINT_TEXT];
+    struct sl_credentials c = issue(order()), old = c;
+    struct sl_identity_options o = with_file(file);
+    struct sl_identity held, next;
+    ck_assert_int_eq(sl_credentials_write(file, &c, "a title", true), 0);
+    ck_assert_int_eq(sl_identity_load(&o, &held), 0);
+    o.held = &held;
+    ck_assert_int_eq(sl_identity_load(&o, &next), 0);
+    ck_assert(sl_identity_same(&next, &held));
+
+    ck_assert_int_eq(sl_ca_rotate(&ca, true, SL_CA_ADD, moved), 0);
+    ck_assert_int_eq(sl_ca_renew(&ca, NOW_S + 5, 2 * DAY_S, &c), 0);
+    ck_assert_int_eq(sl_credentials_write(file, &c, "a title", true), 0);
+    o.wall_s = NOW_S + 5;
+    ck_assert_int_eq(sl_identity_load(&o, &next), 0);
+    ck_assert(!sl_identity_same(&next, &held) && next.bundle.two_doors);
+    ck_assert(sl_id_eq(&next.id, &held.id));
+    ck_assert_mem_eq(next.dial_public, held.dial_public, SL_KEY_LEN); /* it is in the record */
+    ck_assert_int_eq(next.not_after, NOW_S + 5 + 2 * DAY_S);
+
+    expect_kept(&old, &next, NOW_S + 5, "is older than the one in use");
+    expect_kept(&c, &held, NOW_S + 5 + 2 * DAY_S + 601, "has expired");
+    struct sl_credentials other = issue(order()); /* with a key of its own */
+    expect_kept(&other, &held, NOW_S, "start the node anew to become another node");
+    struct sl_ca_order renamed = order();
+    ck_assert_int_eq(sl_credentials_write(file, &c, "a title", true), 0);
+    renamed.name = "n8";
+    renamed.key_file = file;
+    other = issue(renamed);
+    expect_kept(&other, &held, NOW_S, "the name is 'n8' now");
+}
+END_TEST
+
+START_TEST(one_that_issues_itself_a_certificate_keeps_it_until_its_user_rotates)
+{
+    char moved[SL_FINGERPRINT_TEXT], run[512];
+    struct sl_identity held, next;
+    snprintf(run, sizeof run, "%s/run", root);
+    struct sl_identity_options o = {
+        .flock = "prod", .name = "n1", .config_dir = root, .runtime_dir = run, .wall_s = NOW_S};
+    ck_assert_int_eq(sl_identity_load(&o, &held), 0);
+    o.held = &held;
+    ck_assert_int_eq(sl_identity_load(&o, &next), 0);
+    ck_assert(sl_identity_same(&next, &held));
+    ck_assert_int_eq(sl_ca_rotate(&ca, false, SL_CA_ADD, moved), 0);
+    ck_assert_int_eq(sl_ca_rotate(&ca, false, SL_CA_SWAP, moved), 0);
+    ck_assert_int_eq(sl_identity_load(&o, &next), 0);
+    ck_assert(!sl_identity_same(&next, &held) && sl_id_eq(&next.id, &held.id));
+    ck_assert_mem_eq(next.bundle.authority[0], ca.signer.public_key, SL_KEY_LEN);
+    ck_assert_mem_eq(next.dial_public, held.dial_public, SL_KEY_LEN);
 }
 END_TEST
 
@@ -589,6 +659,8 @@ int main(void)
     tcase_add_test(t, an_authority_goes_in_three_steps_and_the_node_stays_who_it_is);
     tcase_add_test(t, steps_that_are_not_there_are_refused_and_change_nothing);
     tcase_add_test(t, a_node_that_issues_itself_a_certificate_goes_along_with_a_rotation);
+    tcase_add_test(t, a_node_that_runs_takes_what_is_newer_and_remains_who_it_is);
+    tcase_add_test(t, one_that_issues_itself_a_certificate_keeps_it_until_its_user_rotates);
     tcase_add_test(t, without_the_secret_of_who_signs_nothing_is_signed);
     tcase_add_test(t, a_file_says_what_it_is_and_keeps_its_secrets);
     tcase_add_test(t, credentials_that_no_node_would_take_are_shown_as_such);

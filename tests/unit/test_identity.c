@@ -610,7 +610,7 @@ START_TEST(credentials_that_do_not_belong_together_are_refused)
     expect_refusal(with_paper(&mixed), "damaged");
     mixed = issue_paper("staging", NOW_S, NOW_S + 1000);
     expect_refusal(with_paper(&mixed), "another flock than 'default'");
-    mixed = issue_paper("default", NOW_S - 10000, NOW_S - 1000);
+    mixed = issue_paper("default", NOW_S - 100000, NOW_S - 86401);
     expect_refusal(with_paper(&mixed), "has expired");
     mixed = issue_paper("default", NOW_S + 1000, NOW_S + 10000);
     expect_refusal(with_paper(&mixed), "not valid yet");

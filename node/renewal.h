@@ -1,0 +1,29 @@
+/* renewal.h: credentials that change while a node runs (docs/PROTOCOL.md, "Renewal"). What is watched is the
+ * credentials file or, for a node that issues itself a certificate, what the rotation of its user's
+ * authority has come to (AUTHORITY.bundle). */
+#ifndef SL_NODE_RENEWAL_H
+#define SL_NODE_RENEWAL_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <time.h>
+
+#include "node/identity.h"
+
+struct sl_renewal {
+    char path[PATH_MAX];
+    struct timespec mtime; /* of what was read last */
+    unsigned long long ino, size;
+};
+
+#define SL_RENEWAL_NOTE 512
+/* What an operator has to know of the certificate in use and to do; "" = nothing. */
+enum sl_life sl_renewal_note(const struct sl_identity *identity, int64_t wall_s,
+                             char out[SL_RENEWAL_NOTE]);
+
+struct starling_node;
+void sl_renewal_open(struct starling_node *node);
+/* Take what has changed, or say what is wrong with it, and what comes to its end. Cheap: to be called about every
+ * second. */
+void sl_renewal_turn(struct starling_node *node, sl_usec now, int64_t wall_s);
+#endif
