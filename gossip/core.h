@@ -497,6 +497,8 @@ bool tokens_take(int64_t *tokens, sl_usec *at, sl_usec now, int64_t per_second, 
 /* join.c */
 void join_init(struct sl_gossip *g);
 void join_fini(struct sl_gossip *g);
+/* Seeds that did not answer, or refused us, may do so now. */
+void join_again(struct sl_gossip *g);
 void join_dialled(struct sl_gossip *g, const struct sl_addr *addr, bool reached);
 size_t join_names(struct sl_gossip *g, uint8_t out[SL_REFER_MAX * (SL_ADDR_BYTES + 1)]);
 void join_referred(struct sl_gossip *g, struct sl_span names);

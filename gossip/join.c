@@ -48,6 +48,14 @@ void sl_gossip_unseed(struct sl_gossip *g, const struct sl_addr *addr)
         *s = g->seeds[--g->n_seeds];
 }
 
+void join_again(struct sl_gossip *g)
+{
+    for (size_t i = 0; i < g->n_seeds; i++) {
+        g->seeds[i].backoff = 0;
+        g->seeds[i].next = g->now;
+    }
+}
+
 static bool alive_member_at(const struct sl_gossip *g, const struct sl_addr *addr)
 {
     for (struct sl_fact *f = sl_pool_first_at(g->pool, addr); f; f = sl_pool_next(g->pool, SL_BY_ADDR, f)) {

@@ -95,6 +95,7 @@ int sl_gossip_renew(struct sl_gossip *g, sl_usec now, const struct sl_bundle *bu
     g->config.cert.len = cert.len;
     g->not_after = own.not_after;
     int r = self_publish_record(g);
+    join_again(g);
     if (one_went(g->ports.crypto, &before, bundle)) {
         put_out_links(g);
         size_t n = put_out_members(g);

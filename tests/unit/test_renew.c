@@ -163,6 +163,34 @@ START_TEST(when_an_authority_goes_those_stay_who_have_a_certificate_of_the_new_o
 }
 END_TEST
 
+static unsigned n_dials;
+
+static void count_dials(const struct sl_out *o)
+{
+    const struct sl_addr seed = address_number(99);
+    n_dials += o->type == SL_OUT_DIAL && sl_addr_eq(&o->addr, &seed);
+    if (o->type == SL_OUT_DIAL)
+        sl_gossip_link(g, now, o->link, SL_LINK_DOWN);
+}
+
+START_TEST(seeds_that_refused_the_old_certificate_are_tried_with_the_new_one_at_once)
+{
+    const struct sl_addr seed = address_number(99);
+    everybody();
+    link_as(&peers[1], 4); /* not alone: it takes its time */
+    on_out = count_dials;
+    sl_gossip_seed(g, now, &seed);
+    pass(SL_SEC(600));
+    n_dials = 0;
+    pass(SL_SEC(60));
+    ck_assert_uint_eq(n_dials, 0);
+    certify(&self, &old_signer, LATER + 1);
+    ck_assert_int_eq(renew(&old_alone, &self), 0);
+    pass(SL_SEC(1));
+    ck_assert_uint_ge(n_dials, 1);
+}
+END_TEST
+
 START_TEST(a_record_is_refused_whose_authority_went_although_the_one_before_is_held)
 {
     uint8_t fact[SL_RECORD_MAX];
@@ -207,6 +235,7 @@ int main(void)
     tcase_add_test(t, what_is_not_ours_is_refused_and_changes_nothing);
     tcase_add_test(t, a_link_lives_by_the_certificate_that_its_peer_has_now);
     tcase_add_test(t, when_an_authority_goes_those_stay_who_have_a_certificate_of_the_new_one);
+    tcase_add_test(t, seeds_that_refused_the_old_certificate_are_tried_with_the_new_one_at_once);
     tcase_add_test(t, a_record_is_refused_whose_authority_went_although_the_one_before_is_held);
     tcase_add_test(t, whose_own_certificate_has_ended_keeps_and_takes_others_for_a_day);
     suite_add_tcase(s, t);
