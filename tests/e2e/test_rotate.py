@@ -69,7 +69,7 @@ class Use:
     def look(self, node):
         instances = [i for s in ask(node.socket, "services") or [] if s["service"] == "web" for i in s["instances"]]
         fit = sorted(i["name"] for i in instances if i["status"] == "alive" and i["health"] == "passing")
-        alive = sorted(n for n, s in node.statuses().items() if s == "alive")
+        alive = sorted(n for n, s in node.statuses().items() if s == "alive" and "guest" not in n)
         if fit != OFFERING or alive != sorted(EVERYBODY):
             self.missing.append(f"{node.name}: {fit} of {alive}")
 
@@ -134,12 +134,29 @@ with Closed("prod") as f:
     wait_for(lambda: len(use.watches) == 6, 10 * SLOW)
 
     def step(what, *options):
+        """Half of the nodes get their new file, then a guest comes with one of his own, then the others get theirs."""
         if options:
             f.ca("rotate", *options)
-        f.ca("rotate", "--days", "0.01", *[f.file(n) for n in EVERYBODY])
-        took = taken(f, EVERYBODY)
-        tap.check(took is not None, f"{what}: every node has taken its new file", f"the last after {took or 99:.2f} s")
+        took = 0
+        for half in (EVERYBODY[::2], EVERYBODY[1::2]):
+            f.ca("rotate", "--days", "0.01", *[f.file(n) for n in half])
+            took = max(took, taken(f, half) or 99)
+            if options and half == EVERYBODY[::2]:
+                guests.append(guest(len(guests)))
+        tap.check(took < 20 * SLOW, f"{what}: every node has taken its new file", f"the last after {took:.2f} s")
 
+    def guest(number):
+        """Whether all six saw him, who is of the step that not all have taken yet; he leaves again."""
+        name = f"guest{number}"
+        f.issue(name)
+        n = f.join(name)
+        came = wait_for(lambda: all(f[e].sees(name, "alive") for e in EVERYBODY), 20 * SLOW)
+        n.stop()
+        gone = wait_for(lambda: all(f[e].sees(name, "left") for e in EVERYBODY), 20 * SLOW)
+        del f.nodes[name], f.ports[name]
+        return came is not None and gone is not None
+
+    guests = []
     for i in range(1 if QUICK else 3):
         step("renewed")
     tap.check(all(has(f, n)["serial"] != first[n] and has(f, n)["state"] == "valid" for n in EVERYBODY)
@@ -157,7 +174,11 @@ with Closed("prod") as f:
     tap.check(use.requests > 100 and use.failed == [], "no request failed", f"{use.requests} requests {use.failed[:2]}")
     tap.check(use.looks > 30 and use.missing == [], "no registration and no member was missing in any registry at any look",
               f"{use.looks} looks {use.missing[:2]}")
-    tap.check(use.events == [], "no node had anything to tell of any other", str(use.events[:3]))
+    tap.check(guests == [True] * 6, "in the middle of each step all could be reached by one who came", str(guests))
+    tap.check([e for e in use.events if "guest" not in e] == [], "no node had anything to tell of any other but those who came and went",
+              str([e for e in use.events if "guest" not in e][:3]))
+    tap.check(all("member_up" in e or "member_left" in e for e in use.events), "and they came and went",
+              f"{len(use.events)} events")
     tap.check({n: f[n].info().get("id") for n in EVERYBODY} == ids and {n: f[n].pid for n in EVERYBODY} == pids
               and all(f[n].process.poll() is None for n in EVERYBODY), "all are who they were, in the same processes")
     tap.check(all((has(f, n)["authorities"], has(f, n)["doors"]) == (1, 1) for n in EVERYBODY),
