@@ -143,9 +143,25 @@ static bool same_bundle(const struct sl_bundle *a, const struct sl_bundle *b)
            memcmp(a->second_door_public, b->second_door_public, SL_KEY_LEN) == 0;
 }
 
+static bool same_keys(const struct sl_keyring *a, const struct sl_keyring *b)
+{
+    if (a->has_all != b->has_all || a->n_epochs != b->n_epochs ||
+        sodium_memcmp(a->root, b->root, sizeof a->root) != 0)
+        return false;
+    for (size_t i = 0; i < a->n_epochs; i++) {
+        const struct sl_tenant_epoch *x = &a->epochs[i], *y = &b->epochs[i];
+        if (x->epoch != y->epoch || x->use_after != y->use_after ||
+            memcmp(x->tenant, y->tenant, sizeof x->tenant) != 0 ||
+            (!a->has_all && sodium_memcmp(a->key[i], b->key[i], sizeof a->key[i]) != 0))
+            return false;
+    }
+    return true;
+}
+
 bool sl_identity_same(const struct sl_identity *a, const struct sl_identity *b)
 {
-    return same_cert(a, b) && same_bundle(&a->bundle, &b->bundle);
+    return same_cert(a, b) && same_bundle(&a->bundle, &b->bundle) &&
+           same_keys(&a->keyring, &b->keyring);
 }
 
 /* "is valid from 2026-01-31T12:00:00Z on" and the like. */

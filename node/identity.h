@@ -61,7 +61,7 @@ enum sl_life {
 };
 enum sl_life sl_identity_life(const struct sl_identity *identity, int64_t wall_s);
 
-/* Certificate, authorities and doors. */
+/* Certificate, authorities, doors and tenants' keys. */
 bool sl_identity_same(const struct sl_identity *a, const struct sl_identity *b);
 #define SL_SERIAL_TEXT 33
 void sl_identity_serial(const struct sl_identity *identity, char out[SL_SERIAL_TEXT]);

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "node/ca.h"
 #include "node/node.h"
+#include "node/tenants.h"
 
 #define RENEW_IT                                                                                   \
     "have it renewed (starling ca rotate FILE), and a node that runs takes it by itself"
@@ -16,26 +17,37 @@
 void sl_renewal_open(starling_node *node)
 {
     struct sl_renewal *r = &node->renewal;
-    const char *given = node->settings.credentials;
-    if (given[0] != '\0')
-        sl_copy_text(r->path, sizeof r->path, given, strlen(given));
-    else if (sl_authority_bundle_path(node->identity.authority, r->path) < 0)
-        r->path[0] = '\0';
+    const char *given = node->settings.credentials, *authority = node->identity.authority;
+    if (given[0] != '\0') {
+        sl_copy_text(r->file[0].path, sizeof r->file[0].path, given, strlen(given));
+        return;
+    }
+    if (sl_authority_bundle_path(authority, r->file[0].path) < 0 ||
+        sl_tenants_path(authority, r->file[1].path) < 0)
+        r->file[0].path[0] = r->file[1].path[0] = '\0';
 }
 
 /* The first time always: it may have changed since the node read it to start with. */
-static bool has_changed(struct sl_renewal *r)
+static bool has_changed(struct sl_watched *w)
 {
     struct stat st;
-    if (r->path[0] == '\0' || stat(r->path, &st) < 0)
+    if (w->path[0] == '\0' || stat(w->path, &st) < 0)
         return false;
-    if (r->ino == st.st_ino && r->size == (unsigned long long)st.st_size &&
-        r->mtime.tv_sec == st.st_mtim.tv_sec && r->mtime.tv_nsec == st.st_mtim.tv_nsec)
+    if (w->ino == st.st_ino && w->size == (unsigned long long)st.st_size &&
+        w->mtime.tv_sec == st.st_mtim.tv_sec && w->mtime.tv_nsec == st.st_mtim.tv_nsec)
         return false;
-    r->ino = st.st_ino;
-    r->size = (unsigned long long)st.st_size;
-    r->mtime = st.st_mtim;
+    w->ino = st.st_ino;
+    w->size = (unsigned long long)st.st_size;
+    w->mtime = st.st_mtim;
     return true;
+}
+
+static bool any_changed(struct sl_renewal *r)
+{
+    bool changed = false;
+    for (size_t i = 0; i < SL_COUNT(r->file); i++)
+        changed |= has_changed(&r->file[i]);
+    return changed;
 }
 
 /* What application threads ask of the identity, they ask under that lock. */
@@ -49,6 +61,7 @@ static void take(starling_node *node, const struct sl_identity *next)
     identity->not_before = next->not_before;
     identity->not_after = next->not_after;
     memcpy(identity->door_secret, next->door_secret, sizeof identity->door_secret);
+    identity->keyring = next->keyring;
     pthread_mutex_unlock(&node->commands.lock);
 }
 
@@ -62,7 +75,8 @@ static void say_taken(const starling_node *node)
         &node->log, SL_INFO,
         "%s was taken: node \"%s\" has certificate %s from now on, valid until %s, and trusts %zu "
         "%s behind %s",
-        node->renewal.path, identity->name, serial, until, identity->bundle.n_authorities,
+        node->settings.credentials[0] != '\0' ? node->settings.credentials : identity->authority,
+        identity->name, serial, until, identity->bundle.n_authorities,
         identity->bundle.n_authorities == 1 ? "authority" : "authorities",
         identity->bundle.two_doors ? "two doors" : "one door");
 }
@@ -79,7 +93,9 @@ static void apply(starling_node *node, sl_usec now, const struct sl_identity *ne
     if (r == 0) {
         say_taken(node);
     } else {
-        node->renewal.ino = 0; /* what was checked can fail for want of memory alone */
+        /* What was checked can fail for want of memory alone. */
+        for (size_t i = 0; i < SL_COUNT(node->renewal.file); i++)
+            node->renewal.file[i].ino = 0;
         sl_log(&node->log, SL_WARNING, "out of memory for a certificate: it is taken again soon");
     }
     node->life_at = now;
@@ -88,7 +104,7 @@ static void apply(starling_node *node, sl_usec now, const struct sl_identity *ne
 static void look_at_the_file(starling_node *node, sl_usec now, int64_t wall_s)
 {
     struct sl_identity next;
-    if (node->leaving || !has_changed(&node->renewal))
+    if (node->leaving || !any_changed(&node->renewal))
         return;
     const struct sl_settings *s = &node->settings;
     const struct sl_identity_options options = {

@@ -1,6 +1,6 @@
 /* renewal.h: credentials that change while a node runs (docs/PROTOCOL.md, "Renewal"). What is watched is the
- * credentials file or, for a node that issues itself a certificate, what the rotation of its user's
- * authority has come to (AUTHORITY.bundle). */
+ * credentials file or, for a node that issues itself a certificate, what the rotations of its user's
+ * authority have come to (AUTHORITY.bundle, AUTHORITY.tenants). */
 #ifndef SL_NODE_RENEWAL_H
 #define SL_NODE_RENEWAL_H
 
@@ -11,9 +11,11 @@
 #include "node/identity.h"
 
 struct sl_renewal {
-    char path[PATH_MAX];
-    struct timespec mtime; /* of what was read last */
-    unsigned long long ino, size;
+    struct sl_watched {
+        char path[PATH_MAX];   /* "" = none */
+        struct timespec mtime; /* of what was read last */
+        unsigned long long ino, size;
+    } file[2];
 };
 
 #define SL_RENEWAL_NOTE 512

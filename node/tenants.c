@@ -18,7 +18,7 @@
 #define SUM_LEN 16
 #define CHECK_LEN (sizeof "check " - 1 + 2 * SUM_LEN + 1) /* with its line's end */
 
-static int path_of(const char *authority, char out[PATH_MAX])
+int sl_tenants_path(const char *authority, char out[PATH_MAX])
 {
     int n = snprintf(out, PATH_MAX, "%s.tenants", authority);
     if (n < 0 || n >= PATH_MAX)
@@ -101,7 +101,7 @@ static bool parse(char *text, size_t len, struct sl_tenants *t)
 int sl_tenants_read(const char *authority, struct sl_tenants *ret)
 {
     char path[PATH_MAX];
-    int r = path_of(authority, path);
+    int r = sl_tenants_path(authority, path);
     if (r < 0)
         return r;
     struct sl_tenants t = {.line = calloc(SL_TENANT_EPOCHS_MAX, sizeof *t.line)};
@@ -130,7 +130,7 @@ int sl_tenants_write(const char *authority, const struct sl_tenants *t)
 {
     char path[PATH_MAX], digits[2 * SUM_LEN + 1];
     uint8_t sum[SUM_LEN];
-    int r = path_of(authority, path);
+    int r = sl_tenants_path(authority, path);
     if (r < 0)
         return r;
     char *text = malloc(FILE_MAX);

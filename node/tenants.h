@@ -7,6 +7,8 @@
 #ifndef SL_NODE_TENANTS_H
 #define SL_NODE_TENANTS_H
 
+#include <limits.h>
+
 #include "base/limits.h"
 #include "node/keyring.h"
 
@@ -21,6 +23,8 @@ struct sl_tenants {
     size_t n;                /* at most SL_TENANT_EPOCHS_MAX */
 };
 
+/* Where it is beside this authority. 0 or STARLING_EIO (too long). */
+int sl_tenants_path(const char *authority, char out[PATH_MAX]) SL_MUST_USE;
 /* The file beside this authority; an empty list where there is none. 0, STARLING_EAUTH (damaged,
  * open to others), EIO, ENOMEM. */
 int sl_tenants_read(const char *authority, struct sl_tenants *ret) SL_MUST_USE;

@@ -408,6 +408,13 @@ START_TEST(one_that_issues_itself_a_certificate_keeps_it_until_its_user_rotates)
     ck_assert(!sl_identity_same(&next, &held) && sl_id_eq(&next.id, &held.id));
     ck_assert_mem_eq(next.bundle.authority[0], ca.signer.public_key, SL_KEY_LEN);
     ck_assert_mem_eq(next.dial_public, held.dial_public, SL_KEY_LEN);
+
+    struct sl_tenant_epoch raised; /* of a tenant: the certificate is the one it has */
+    held = next;
+    ck_assert_int_eq(sl_ca_rotate_tenant(&ca, "prod", "shop", NOW_S, 0, &raised), 0);
+    ck_assert_int_eq(sl_identity_load(&o, &next), 0);
+    ck_assert(!sl_identity_same(&next, &held));
+    ck_assert_mem_eq(next.cert, held.cert, held.cert_len);
 }
 END_TEST
 
