@@ -184,7 +184,7 @@ START_TEST(sixteen_doors_later_the_first_link_is_there_and_a_start_is_asked_for)
     struct side *b = open_with_doors(secret[0], key[0], NULL);
     struct pair first = meet(a, b, "over the first");
     for (int i = 1; i < 17; i++) {
-        char text[16];
+        char text[24];
         change_doors(b, secret[i], key[i], key[i - 1]);
         change_doors(a, secret[i], key[i], key[i - 1]);
         struct side *c = open_with_doors(secret[i], key[i], NULL);
