@@ -61,6 +61,7 @@ world "a pause at the first meeting is not taken for a slow path" --scenario aga
 world "who cannot reach half of the others says so more and more rarely" --scenario partial --nodes 40
 world "one bad edge fells nobody" --scenario badedge --nodes 20
 world "who left and comes back with its clock set back is alive again" --scenario setback --nodes 20
+world "a flock whose certificates ended an hour ago comes up again" --scenario expired --nodes 20
 world "who missed a goodbye hears of it, though all have forgotten" --scenario missed
 world "two islands of a cold start are one flock" --scenario islands
 world "of connections that cross both ends keep the same" --scenario crossing
@@ -82,6 +83,7 @@ SCENARIO
 says 1 "an expectation that fails is status 1" --scenario "$dir/wrong.scn"
 report "... and the line that reproduces it is there" \
     "$(grep -q 'starling-sim --scenario .*wrong.scn' "$dir/a" || cat "$dir/a")"
+says 1 "a day and an hour behind their end it does not" --scenario expired --nodes 20 --set hours=73h
 echo 'at 1s explode 1' >"$dir/wrong.scn"
 says 2 "a command that nobody knows is status 2" --scenario "$dir/wrong.scn"
 says 2 "so is a setting that nobody knows" --set moon=full
