@@ -89,6 +89,11 @@ void sl_pack_str(struct sl_pack *w, const char *s, size_t len)
     }
 }
 
+void sl_pack_raw(struct sl_pack *w, struct sl_span elements)
+{
+    (void)write_bounded(w, (const char *)elements.p, elements.len);
+}
+
 /* ---- reading ------------------------------------------------------------------------------ */
 
 enum type { INVALID, NIL, OTHER, UINT, INT, STR, BIN, EXT, ARRAY, MAP };
@@ -282,6 +287,12 @@ bool sl_read_nil(struct sl_read *r)
         return false;
     advance(r, &h);
     return true;
+}
+
+bool sl_read_is_bin(const struct sl_read *r)
+{
+    struct head h;
+    return peek(r, &h) && h.type == BIN;
 }
 
 bool sl_read_skip(struct sl_read *r, size_t n)

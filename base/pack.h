@@ -24,6 +24,8 @@ void sl_pack_uint(struct sl_pack *w, uint64_t v);
 void sl_pack_nil(struct sl_pack *w);
 void sl_pack_bin(struct sl_pack *w, const void *p, size_t len);
 void sl_pack_str(struct sl_pack *w, const char *s, size_t len);
+/* Elements that are MessagePack already. */
+void sl_pack_raw(struct sl_pack *w, struct sl_span elements);
 
 /* A reader over borrowed bytes. Every sl_read_* returns true and advances, or returns false and
  * leaves `failed` set for good. */
@@ -47,6 +49,8 @@ bool sl_read_str(struct sl_read *r, size_t max_len, struct sl_span *ret) SL_MUST
 bool sl_read_fixed(struct sl_read *r, void *out, size_t len) SL_MUST_USE;
 /* True and consumed when the next element is nil; false and untouched otherwise. */
 bool sl_read_nil(struct sl_read *r);
+/* Whether the next element is binary; nothing is consumed. */
+bool sl_read_is_bin(const struct sl_read *r);
 /* Skip n elements of whatever type, without recursion. */
 bool sl_read_skip(struct sl_read *r, size_t n) SL_MUST_USE;
 /* Nothing failed and nothing is left. */

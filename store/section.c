@@ -118,9 +118,8 @@ const char *sl_service_fault(const struct sl_service *service)
 {
     if (!name_ok(service->name, sizeof service->name))
         return "the name must be [a-z0-9._-]{1,63}";
-    /* In clear there is only the tenant that the whole flock may read (trust.md, "Tenants"). */
-    if (strncmp(service->tenant, DEFAULT_TENANT, sizeof service->tenant) != 0)
-        return "the only tenant is \"default\"";
+    if (!name_ok(service->tenant, sizeof service->tenant))
+        return "the tenant must be [a-z0-9._-]{1,63}";
     if (!host_ok(service->host, sizeof service->host))
         return "the host must be a numeric address";
     if (service->port == 0)
@@ -208,7 +207,7 @@ size_t sl_sections_write_record(const struct sl_service *const *services, size_t
     for (size_t i = 0; i < n; i++) {
         const struct sl_service *service = services[order[i]];
         sl_pack_array(&w, 7);
-        write_text(&w, ""); /* "default" */
+        write_text(&w, strcmp(service->tenant, DEFAULT_TENANT) == 0 ? "" : service->tenant);
         write_text(&w, service->name);
         write_text(&w, service->host);
         sl_pack_uint(&w, service->port);
@@ -243,10 +242,13 @@ static size_t note_len(const char *note, size_t max_len)
     return len;
 }
 
-static size_t write_vitals(const struct sl_service *const *services, const uint8_t *order, size_t n,
-                           size_t note_max, uint8_t *out, size_t cap)
+size_t sl_sections_write_short(const struct sl_service *const *services, size_t n, size_t note_max,
+                               uint8_t *out, size_t cap)
 {
+    uint8_t order[SL_SERVICES_MAX];
     struct sl_pack w;
+    if (!sort_services(services, n, order))
+        return 0;
     sl_pack_init(&w, out, cap);
     sl_pack_array(&w, n);
     for (size_t i = 0; i < n; i++) {
@@ -263,12 +265,9 @@ static size_t write_vitals(const struct sl_service *const *services, const uint8
 size_t sl_sections_write_vitals(const struct sl_service *const *services, size_t n, uint8_t *out,
                                 size_t cap)
 {
-    uint8_t order[SL_SERVICES_MAX];
-    if (!sort_services(services, n, order))
-        return 0;
     /* Health must get out; words about it as far as there is room. */
     for (size_t note_max = STARLING_NOTE_MAX - 1;; note_max /= 2) {
-        size_t len = write_vitals(services, order, n, note_max, out, cap);
+        size_t len = sl_sections_write_short(services, n, note_max, out, cap);
         if (len > 0 || note_max == 0)
             return len;
     }

@@ -25,9 +25,9 @@ struct sl_view;
 
 /* ---- what a service section says -------------------------------------------------------- */
 
-/* One service as its node offers it. The codec below turns lists of these into the opaque section
- * bytes inside a record (all fields but health, weight, note) and inside vitals (health, weight,
- * note). */
+/* One service as its node offers it. The codec below turns lists of these into section bytes, which
+ * travel inside a record (all fields but health, weight, note) and inside vitals (health, weight,
+ * note). Which tenants a member may speak for, and what is sealed on the way, is node/sections.h's. */
 struct sl_service {
     char tenant[64];
     char name[64];
@@ -60,6 +60,9 @@ size_t sl_sections_write_record(const struct sl_service *const *services, size_t
                                 size_t cap);
 size_t sl_sections_write_vitals(const struct sl_service *const *services, size_t n, uint8_t *out,
                                 size_t cap);
+/* Vitals with notes of at most note_max bytes each. */
+size_t sl_sections_write_short(const struct sl_service *const *services, size_t n, size_t note_max,
+                               uint8_t *out, size_t cap);
 
 /* ---- feeding (owner) -------------------------------------------------------------------- */
 

@@ -1,15 +1,32 @@
 /* fuzz_snapshot.c: the file of who offered what. As it is read from a disk, where nothing passes
  * that this node did not seal; and sealed anew, so that what is behind the seal is read as well.
  * The input: how, then the file or its entries. */
+#include "node/sections.h"
 #include "node/snapshot_file.h"
 
 #include <stdlib.h>
 
 #include "base/bytes.h"
+#include "node/crypto.h"
 #include "tests/fuzz/fuzz.h"
 
 /* The copy that is sealed is made here. */
 const struct fuzz_cost fuzz_cost = {.fixed = 256, .per_byte = 1};
+
+/* What is remembered goes to the store as it would after a restart. */
+static void check_sections(const struct sl_snapshot_entry *e)
+{
+    static const uint8_t flock[SL_FLOCK_LEN] = {1};
+    static struct sl_keyring keyring;
+    static struct sl_reveal reader;
+    struct sl_crypto crypto = sl_crypto_port(NULL);
+    sl_keyring_init(&keyring, flock);
+    reader.crypto = &crypto;
+    reader.keyring = &keyring;
+    reader.flock = flock;
+    FUZZ_CHECK(sl_sections_reveal_kept(&reader, SL_RECORD, &e->id, e->record).len <= e->record.len);
+    FUZZ_CHECK(sl_sections_reveal_kept(&reader, SL_VITALS, &e->id, e->vitals).len <= e->vitals.len);
+}
 
 static void check_entries(struct sl_span entries)
 {
@@ -23,6 +40,7 @@ static void check_entries(struct sl_span entries)
         FUZZ_CHECK(sl_name_ok(e.name, strlen(e.name)));
         sl_snapshot_begin(&w, out, sizeof out);
         FUZZ_CHECK(sl_snapshot_add(&w, &e));
+        check_sections(&e);
     }
 }
 

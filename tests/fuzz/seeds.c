@@ -77,6 +77,46 @@ static size_t sections(size_t n, bool vitals, uint8_t *out, size_t cap)
     return len;
 }
 
+/* A piece of fuzz_reveal.c: what it is, and a chunk. */
+static void piece(struct sl_pack *w, uint8_t what, const void *p, size_t len)
+{
+    w->p[w->len] = what;
+    sl_put16(w->p + w->len + 1, (uint16_t)len);
+    memcpy(w->p + w->len + 3, p, len);
+    w->len += 3 + len;
+}
+
+/* In clear, and of two tenants, as pieces that are sealed; each way to read them once. */
+static void seed_reveal(const uint8_t *record, size_t record_len, const uint8_t *vitals,
+                        size_t vitals_len)
+{
+    static const char *const tenants[] = {"blue", "red"};
+    uint8_t sealed[1024];
+    save_led("reveal", "clear-record", "\0", 1, record, record_len);
+    save_led("reveal", "clear-vitals", "\1", 1, vitals, vitals_len);
+    struct sl_pack w = {.p = buffer, .cap = sizeof buffer, .len = 1};
+    piece(&w, 0,
+          "\x97\xa0\xa3"
+          "api"
+          "\xa0\x50\xa0\x64\x80",
+          12);
+    for (size_t t = 0; t < SL_COUNT(tenants); t++) {
+        memcpy(services[0].tenant, tenants[t], strlen(tenants[t]) + 1);
+        piece(&w, (uint8_t)(1 + 2 * t), sealed, sections(1, false, sealed, sizeof sealed));
+    }
+    static const char *const ways[] = {"pieces", "one-key", "listed", "named"};
+    for (size_t i = 0; i < SL_COUNT(ways); i++) {
+        buffer[0] = (uint8_t)(2 | (i > 0 ? 2u << i : 0));
+        save("reveal", ways[i], buffer, w.len);
+    }
+    save("service", "tenant", sealed, sections(1, false, sealed, sizeof sealed));
+    w.len = 1;
+    buffer[0] = 3;
+    piece(&w, 3, sealed, sections(1, true, sealed, sizeof sealed));
+    save("reveal", "sealed-vitals", buffer, w.len);
+    memcpy(services[0].tenant, "default", 8);
+}
+
 static void seed_services(void)
 {
     save("service", "none", buffer, sections(0, false, buffer, sizeof buffer));
@@ -108,6 +148,7 @@ static void seed_services(void)
     buffer[0] = 9;
     save("store", "no-memory", buffer, w.len + 10);
 
+    seed_reveal(record, record_len, vitals, vitals_len);
     static const char spec[] = ">=1.2 <2\0version=blue,!old,zone!=b\0"
                                "1.4.2\0\7\4versionblue\4\0zone";
     save("spec", "match", spec, sizeof spec - 1);

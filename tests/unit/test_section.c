@@ -161,7 +161,7 @@ START_TEST(each_fault_is_named_and_keeps_a_service_from_being_written)
     FAULT("name", s.name[0] = 'W');
     FAULT("name", memset(s.name, 'a', sizeof s.name));
     FAULT("tenant", s.tenant[0] = '\0');
-    FAULT("tenant", set_text(s.tenant, sizeof s.tenant, "other"));
+    FAULT("tenant", set_text(s.tenant, sizeof s.tenant, "Other"));
     FAULT("host", set_text(s.host, sizeof s.host, "example.org"));
     FAULT("host", set_text(s.host, sizeof s.host, "10.0.0.1:80"));
     FAULT("host", set_text(s.host, sizeof s.host, "[::1]"));
@@ -322,13 +322,15 @@ START_TEST(a_name_that_comes_late_or_twice_is_ignored)
 }
 END_TEST
 
-START_TEST(a_tenant_in_clear_other_than_the_default_is_ignored)
+START_TEST(a_tenant_other_than_the_default_is_written_with_its_name)
 {
-    uint8_t out[64] = {0x91, 0x97, 0xa1, 't', 0xa1, 'n', 0xa0, 0x01, 0xa0, 0x01, 0x80};
-    struct reading *got = read_record(out, 11);
+    struct sl_service s = a_service("n", 1);
+    uint8_t out[64];
+    set_text(s.tenant, sizeof s.tenant, "blue");
+    struct reading *got = read_record(out, write_record(&s, 1, out, sizeof out));
     ck_assert(got->ok);
-    ck_assert_uint_eq(got->n, 0);
-    ck_assert_uint_eq(got->n_refused, 1);
+    ck_assert_uint_eq(got->n, 1);
+    ck_assert_str_eq(got->services[0].tenant, "blue");
 }
 END_TEST
 
@@ -490,7 +492,7 @@ int main(void)
     tcase_add_test(t, no_bytes_are_an_empty_section);
     tcase_add_test(t, a_service_with_a_fault_is_ignored_and_the_others_are_not);
     tcase_add_test(t, a_name_that_comes_late_or_twice_is_ignored);
-    tcase_add_test(t, a_tenant_in_clear_other_than_the_default_is_ignored);
+    tcase_add_test(t, a_tenant_other_than_the_default_is_written_with_its_name);
     tcase_add_test(t, further_elements_of_a_later_version_are_skipped);
     tcase_add_test(t, vitals_out_of_range_are_ignored_and_counted);
     tcase_add_test(t, vitals_find_their_service_by_name_whatever_the_record_holds);
