@@ -23,7 +23,7 @@ static const char usage[] =
     "  --service NAME     as others look for it\n"
     "  --port N           where it listens\n"
     "  --host ADDRESS     where it listens, numeric (the node's advertised address)\n"
-    "  --tenant NAME      (default)\n"
+    "  --tenant NAME      to whom it is offered; its key is in the credentials (default)\n"
     "  --weight N         share of requests, 1 to 1000 (100)\n"
     "  --meta KEY=VALUE   metadata, may be repeated\n"
     "  --version TEXT     of the service\n"

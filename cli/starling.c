@@ -24,7 +24,8 @@ static const char usage[] =
     "  info [NODE]          a node and its counters, or what is known of a member\n"
     "  watch [SERVICE]      changes as they happen\n"
     "  pick SERVICE         one instance for a request, as host:port\n"
-    "  weight SERVICE N     change the share of a service of one node, 0 to 1000; base gives it back\n"
+    "  weight SERVICE N     change the share of a service of one node, 0 to 1000; base gives it "
+    "back\n"
     "  drain                no new requests for any service of one node\n"
     "  leave                one node says goodbye and stops\n"
     "  run ... -- COMMAND   offer a program as a service (see starling run --help)\n"
@@ -37,7 +38,7 @@ static const char usage[] =
     "  --flock NAME         of this flock ($STARLING_FLOCK, else default)\n"
     "  --runtime-dir DIR    where nodes keep their sockets ($STARLING_RUNTIME_DIR, else\n"
     "                       $XDG_RUNTIME_DIR/starling, else /tmp/starling-UID)\n"
-    "  --tenant NAME        of the service to pick or weigh\n"
+    "  --tenant NAME        services, info, watch, pick and weight: of this tenant (default)\n"
     "  --strategy NAME      pick: weighted_random (the default), round_robin, least_connections,\n"
     "                       p2c_ewma, rendezvous, healthy_first or local_first\n"
     "  --key TEXT           pick: with rendezvous, whose request it is; the same key finds the "
@@ -242,9 +243,19 @@ static void show_services(const json_t *services)
     table_print(&t);
 }
 
+/* The request with the tenant, if one was given; NULL: out of memory. */
+static json_t *of_tenant(const struct asked *a, json_t *request)
+{
+    if (a->tenant == NULL || json_object_set_new(request, "tenant", json_string(a->tenant)) == 0)
+        return request;
+    json_decref(request);
+    return NULL;
+}
+
 static int services(const struct asked *a)
 {
-    return ask_and_show(a, false, json_pack("{s:s}", "cmd", "services"), show_services);
+    return ask_and_show(a, false, of_tenant(a, json_pack("{s:s}", "cmd", "services")),
+                        show_services);
 }
 
 /* ---- info ------------------------------------------------------------------------------- */
@@ -298,7 +309,8 @@ static int info(const struct asked *a)
         own.place.node = a->arg[0];
         return ask_and_show(&own, true, json_pack("{s:s}", "cmd", "info"), show_info);
     }
-    return ask_and_show(a, false, json_pack("{s:s,s:s}", "cmd", "info", "node", a->arg[0]),
+    return ask_and_show(a, false,
+                        of_tenant(a, json_pack("{s:s,s:s}", "cmd", "info", "node", a->arg[0])),
                         show_info);
 }
 
@@ -460,7 +472,7 @@ static int follow(struct client *c, bool as_json)
 
 static int watch(const struct asked *a)
 {
-    json_t *request = json_pack("{s:s}", "cmd", "watch"), *answer;
+    json_t *request = of_tenant(a, json_pack("{s:s}", "cmd", "watch")), *answer;
     if (a->since != NULL) {
         char *end;
         errno = 0;

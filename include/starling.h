@@ -60,7 +60,8 @@ enum starling_error {
     STARLING_EBUSY = -6,     /* the node cannot take it at this moment: try again */
     STARLING_ETIMEDOUT = -7, /* the deadline passed first */
     STARLING_ELIMIT = -8,    /* a limit of this header, or of the process (descriptors) */
-    STARLING_EAUTH = -9,     /* credentials missing, damaged, readable by others or of another flock */
+    STARLING_EAUTH = -9,     /* credentials missing, damaged, readable by others or of another flock;
+                              * or they do not grant this */
     STARLING_EFORK = -10,    /* the node belongs to the parent process */
     STARLING_ECLOSED = -11,  /* the node stopped */
     STARLING_EIO = -12       /* the system refused; the text names file and reason */
@@ -109,7 +110,7 @@ enum starling_event_type {
 };
 
 struct starling_event {
-    uint64_t seq;      /* rises by one for each event of a node */
+    uint64_t seq;      /* rises by one for each event of a node, of whatever tenant */
     int64_t wall_ms;   /* wall clock, milliseconds since 1970 */
     enum starling_event_type type;
     char node[STARLING_NAME_MAX];  /* of the member it is about, "" for resync, panic and calm */
@@ -143,8 +144,8 @@ struct starling_options {
     void (*log)(void *context, int level, const char *line);
     void *log_context;
     int log_level; /* highest level delivered; 0 = info */
-    /* Every event, on the I/O thread; must not block and may call only the functions that are
-     * marked so. */
+    /* Every event of members and of the default tenant, on the I/O thread; must not block and may
+     * call only the functions that are marked so. */
     void (*on_event)(void *context, const struct starling_event *event);
     void *event_context;
 };
@@ -183,7 +184,7 @@ struct starling_member {
     char zone[STARLING_NAME_MAX];
     enum starling_status status;
     uint64_t epoch;      /* rises with each start of that node */
-    unsigned n_services; /* services it offers */
+    unsigned n_services; /* services it offers, as far as this node can read them */
 };
 typedef struct starling_member starling_member;
 
@@ -217,7 +218,8 @@ enum starling_check {
 
 struct starling_service {
     const char *name;    /* required */
-    const char *tenant;  /* default "default"; others are refused until sealed sections exist */
+    const char *tenant;  /* default "default", which every member can read; another's is read by
+                          * nodes that have its key, others pass it on sealed */
     const char *host;    /* numeric address; default the node's advertised host */
     unsigned port;       /* required, 1-65535 */
     const char *version; /* free text up to 63 bytes; default "" */
@@ -249,7 +251,8 @@ typedef struct starling_meta starling_meta;
 typedef struct starling_service starling_service;
 
 /* Offer a service on this node until deregistered or closed. `ret_registration` may be NULL.
- * 0, EINVAL, EEXIST (this node offers it already), ELIMIT, ENOMEM, EFORK, ECLOSED. */
+ * 0, EINVAL, EEXIST (this node offers it already), EAUTH (no key of the tenant, or a name that this
+ * node's certificate does not let it offer), ELIMIT, ENOMEM, EFORK, ECLOSED. */
 STARLING_API int starling_register_sized(starling_node *node, const starling_service *service,
                                          size_t size,
                                          starling_registration **ret_registration) STARLING_MUST_USE;
@@ -347,7 +350,7 @@ struct starling_instance {
 typedef struct starling_instance starling_instance;
 
 struct starling_view_options {
-    const char *tenant; /* default "default" */
+    const char *tenant; /* default "default"; one that this node has no key of: nobody offers it */
     enum starling_strategy strategy;
     unsigned tiers;      /* enum starling_tier, or-ed */
     const char *version; /* only such versions: ">=1.2 <2", "1.4" (all of 1.4); default any */
@@ -456,6 +459,8 @@ STARLING_API int starling_wait_fit(starling_view *view, unsigned n,
 struct starling_watch_filter {
     const char *service; /* only instance events of this service; default all events */
     uint64_t since;      /* first deliver remembered events with seq > since; 0 = only new ones */
+    const char *tenant;  /* whose services, in events of instances, panic and calm; default
+                          * "default". Events of members come to every watch */
 };
 typedef struct starling_watch_filter starling_watch_filter;
 

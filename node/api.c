@@ -234,6 +234,9 @@ static int open_identity(starling_node *node)
     if (r < 0)
         return r;
     node->crypto = sl_crypto_port(&node->identity.signer);
+    node->reveal.crypto = &node->crypto;
+    node->reveal.keyring = &node->identity.keyring;
+    node->reveal.flock = node->identity.bundle.flock;
     sl_hex(node->id_hex, node->identity.id.b, SL_ID_LEN);
     return 0;
 }

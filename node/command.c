@@ -7,11 +7,12 @@
 #include "base/error.h"
 #include "node/node.h"
 #include "node/offer.h"
+#include "node/sections.h"
 
 void sl_commands_init(struct sl_commands *c)
 {
     memset(c, 0, sizeof *c);
-    c->weigh_at = SL_NEVER;
+    c->weigh_at = c->seal_at = SL_NEVER;
     pthread_mutex_init(&c->lock, NULL);
 }
 
@@ -51,22 +52,66 @@ static size_t list_offers(const struct sl_commands *c, bool all,
     return n;
 }
 
-static size_t encode_record(const struct sl_commands *c, bool all, uint8_t *out)
+/* Into c->scratch; 0 when it does not fit. */
+static size_t encode(starling_node *node, enum sl_kind kind, bool all, uint64_t *ret_sum)
 {
+    struct sl_commands *c = &node->commands;
     const struct sl_service *list[SL_SERVICES_MAX];
     size_t n = list_offers(c, all, list);
-    return sl_sections_write_record(list, n, out, SL_OFFER_RECORD_MAX);
+    const struct sl_sealer sealer = {.keyring = &node->identity.keyring,
+                                     .origin = &node->identity.id,
+                                     .wall_s = sl_wall_us() / 1000000,
+                                     .plain = c->plain,
+                                     .sealed = c->sealed,
+                                     .cap = sizeof c->sealed};
+    return sl_sections_write(&sealer, kind, list, n, c->scratch,
+                             kind == SL_RECORD ? SL_OFFER_RECORD_MAX : SL_OFFER_VITALS_MAX,
+                             ret_sum);
 }
 
-static size_t encode_vitals(const struct sl_commands *c, bool all, uint8_t *out)
+/* Whatever their weights become: the longest is told. */
+static bool all_fit(starling_node *node)
 {
-    const struct sl_service *list[SL_SERVICES_MAX];
-    size_t n = list_offers(c, all, list);
-    return sl_sections_write_vitals(list, n, out, SL_OFFER_VITALS_MAX);
+    struct sl_commands *c = &node->commands;
+    uint16_t weights[SL_SERVICES_MAX];
+    uint64_t sum;
+    for (size_t i = 0; i < c->n_offers; i++) {
+        weights[i] = c->offers[i]->service.weight;
+        c->offers[i]->service.weight = STARLING_WEIGHT_MAX;
+    }
+    bool fit = encode(node, SL_RECORD, true, &sum) > 0 && encode(node, SL_VITALS, true, &sum) > 0;
+    for (size_t i = 0; i < c->n_offers; i++)
+        c->offers[i]->service.weight = weights[i];
+    return fit;
 }
 
-static int add_offer(struct sl_commands *c, struct starling_registration *reg)
+/* What others would ignore is a sentence here. */
+static int check_rights(const starling_node *node, const struct sl_service *s)
 {
+    const struct sl_identity *identity = &node->identity;
+    struct sl_cert cert;
+    uint8_t tenant[8];
+    if (!sl_cert_decode(&node->crypto, sl_span_of(identity->cert, identity->cert_len), &cert))
+        return sl_fail(STARLING_EAUTH, "the certificate of node \"%s\" is damaged", identity->name);
+    if (!sl_cert_may_offer(&cert, s->name))
+        return sl_fail(STARLING_EAUTH,
+                       "the certificate of node \"%s\" does not let it offer \"%s\": have one "
+                       "issued that does (starling ca issue --service PATTERN)",
+                       identity->name, s->name);
+    if (strcmp(s->tenant, SL_DEFAULT_TENANT) == 0)
+        return 0;
+    sl_tenant_id(&node->crypto, identity->bundle.flock, s->tenant, tenant);
+    if (sl_cert_has_tenant(&cert, tenant) && sl_keyring_has(&identity->keyring, s->tenant))
+        return 0;
+    return sl_fail(STARLING_EAUTH,
+                   "node \"%s\" has no key of tenant \"%s\", which service \"%s\" is for: have "
+                   "credentials issued that grant it (starling ca issue --tenant %s)",
+                   identity->name, s->tenant, s->name, s->tenant);
+}
+
+static int add_offer(starling_node *node, struct starling_registration *reg)
+{
+    struct sl_commands *c = &node->commands;
     const char *name = reg->service.name;
     if (c->closed)
         return sl_fail(STARLING_ECLOSED, "the node has left its flock");
@@ -74,12 +119,16 @@ static int add_offer(struct sl_commands *c, struct starling_registration *reg)
         return sl_fail(STARLING_EEXIST, "this node offers service \"%s\" already", name);
     if (c->n_offers == SL_SERVICES_MAX)
         return sl_fail(STARLING_ELIMIT, "a node offers at most %d services", SL_SERVICES_MAX);
+    int r = check_rights(node, &reg->service);
+    if (r < 0)
+        return r;
     c->offers[c->n_offers++] = reg;
-    if (encode_record(c, true, c->scratch) == 0 || encode_vitals(c, true, c->scratch) == 0) {
+    if (!all_fit(node)) {
         c->n_offers--;
         return sl_fail(STARLING_ELIMIT,
-                       "with \"%s\" this node's services are longer than the %d bytes of a record",
-                       name, SL_OFFER_RECORD_MAX);
+                       "with \"%s\" this node's services are longer than the %d bytes of a record, "
+                       "or their health than %d",
+                       name, SL_OFFER_RECORD_MAX, SL_OFFER_VITALS_MAX);
     }
     sl_registration_weigh(reg); /* the node may be draining */
     if (reg->checker != NULL) {
@@ -125,7 +174,7 @@ int starling_register_sized(starling_node *node, const starling_service *service
 
     struct sl_commands *c = &node->commands;
     pthread_mutex_lock(&c->lock);
-    r = add_offer(c, reg);
+    r = add_offer(node, reg);
     pthread_mutex_unlock(&c->lock);
     if (r < 0) {
         sl_checker_free(reg->checker);
@@ -224,16 +273,60 @@ void sl_node_leave(starling_node *node)
     sl_node_wake(node);
 }
 
+void sl_commands_ask_tenant(starling_node *node, const char *tenant)
+{
+    struct sl_commands *c = &node->commands;
+    pthread_mutex_lock(&c->lock);
+    if (!sl_keyring_has(&node->identity.keyring, tenant) &&
+        strcmp(c->unknown_tenant, tenant) != 0) {
+        sl_copy_text(c->unknown_tenant, sizeof c->unknown_tenant, tenant, strlen(tenant));
+        c->unknown_told = false;
+    }
+    pthread_mutex_unlock(&c->lock);
+}
+
 /* ---- telling the flock, on the I/O thread -------------------------------------------------- */
 
-static void keep(struct sl_saying *say, const uint8_t *bytes, size_t len, bool urgent)
+static void keep(starling_node *node, struct sl_saying *say, enum sl_kind kind, bool urgent)
 {
-    if (len == 0 || (len == say->len && memcmp(say->bytes, bytes, len) == 0))
+    uint64_t sum;
+    size_t len = encode(node, kind, false, &sum);
+    if (len == 0 || (say->len > 0 && say->sum == sum))
         return; /* nothing that the flock does not know */
-    memcpy(say->bytes, bytes, len);
+    memcpy(say->bytes, node->commands.scratch, len);
     say->len = len;
+    say->sum = sum;
     say->due = true;
     say->urgent = say->urgent || urgent;
+}
+
+void sl_commands_say_again(starling_node *node)
+{
+    pthread_mutex_lock(&node->commands.lock);
+    node->commands.record_changed = node->commands.vitals_changed = true;
+    pthread_mutex_unlock(&node->commands.lock);
+}
+
+static bool any_sealed(const struct sl_commands *c)
+{
+    size_t i = 0;
+    while (i < c->n_offers && strcmp(c->offers[i]->service.tenant, SL_DEFAULT_TENANT) == 0)
+        i++;
+    return i < c->n_offers;
+}
+
+/* A tenant's next key is in use from a time on, at which nothing else may happen. */
+static void look_at_keys(struct sl_commands *c, sl_usec now)
+{
+    bool due = c->seal_at != SL_NEVER && now >= c->seal_at;
+    if (!any_sealed(c)) {
+        c->seal_at = SL_NEVER;
+        return;
+    }
+    if (due)
+        c->record_changed = c->vitals_changed = true;
+    if (due || c->seal_at == SL_NEVER)
+        c->seal_at = sl_after(now, SL_SEAL_EVERY);
 }
 
 /* Copy what changed out of the table. False: an application thread is in it. */
@@ -241,19 +334,29 @@ static bool look(starling_node *node, sl_usec now)
 {
     struct sl_commands *c = &node->commands;
     struct sl_checker *gone = NULL;
+    char unknown[STARLING_NAME_MAX] = "";
     if (pthread_mutex_trylock(&c->lock) != 0)
         return false;
     sl_checks_meet(node, &gone);
     sl_weigh_turn(node, now);
+    look_at_keys(c, now);
     if (c->record_changed)
-        keep(&c->record, c->scratch, encode_record(c, false, c->scratch), c->withdrawn);
+        keep(node, &c->record, SL_RECORD, c->withdrawn);
     if (c->vitals_changed)
-        keep(&c->vitals, c->scratch, encode_vitals(c, false, c->scratch), c->vitals_urgent);
+        keep(node, &c->vitals, SL_VITALS, c->vitals_urgent);
     c->record_first = c->record_first || c->withdrawn;
     c->leaving = c->leaving || c->leave;
     c->closed = c->closed || c->leaving;
     c->record_changed = c->vitals_changed = c->withdrawn = c->vitals_urgent = false;
+    if (!c->unknown_told)
+        memcpy(unknown, c->unknown_tenant, sizeof unknown);
+    c->unknown_told = true;
     pthread_mutex_unlock(&c->lock);
+    if (unknown[0] != '\0')
+        sl_log(&node->log, SL_WARNING,
+               "a view or a watch asks for tenant %s, of which this node has no key: it finds "
+               "nothing (starling ca issue --tenant %s)",
+               unknown, unknown);
     sl_checks_bury(node, gone);
     return true;
 }
@@ -293,5 +396,5 @@ sl_usec sl_commands_turn(starling_node *node, sl_usec now)
         again = say(node, now, record_first ? SL_VITALS : SL_RECORD);
     if (again == SL_NEVER)
         c->record_first = false;
-    return sl_earlier(again, c->weigh_at);
+    return sl_earlier(again, sl_earlier(c->weigh_at, c->seal_at));
 }

@@ -8,6 +8,7 @@
 #define SL_NODE_COMMAND_H
 
 #include <pthread.h>
+#include <starling.h>
 
 #include "base/limits.h"
 #include "base/types.h"
@@ -26,10 +27,12 @@ struct sl_checker;
  * SL_FACTS_PER_SECOND of one origin, and its answers need some of them. */
 #define SL_SAY_EVERY SL_MS(250)
 #define SL_SAY_BURST 8
+#define SL_SEAL_EVERY SL_SEC(60) /* looks whether another key of a tenant is in use by now */
 
 struct sl_saying {
     uint8_t bytes[SL_OFFER_RECORD_MAX];
     size_t len;
+    uint64_t sum; /* of what they say; sealed, the same is other bytes each time */
     bool due, urgent;
 };
 
@@ -45,6 +48,10 @@ struct sl_commands {
     bool draining;                        /* starling_drain(): weight 0, whoever says what */
     struct sl_checker *fresh;             /* of new services, which the I/O thread has not met */
     uint8_t scratch[SL_OFFER_RECORD_MAX]; /* to try whether it fits */
+    uint8_t plain[SL_OFFER_RECORD_MAX];   /* a tenant's, before it is sealed */
+    uint8_t sealed[SL_OFFER_RECORD_MAX];  /* and after */
+    char unknown_tenant[STARLING_NAME_MAX]; /* asked for, and there is no key; "" = none */
+    bool unknown_told;                      /* the log has it, or has nothing to say */
 
     /* the I/O thread's */
     struct sl_saying record, vitals; /* as last encoded */
@@ -52,6 +59,7 @@ struct sl_commands {
     bool leaving;     /* somebody asked to leave */
     sl_usec said;     /* time up to which the allowance of facts is spent */
     sl_usec weigh_at; /* the next look at the load */
+    sl_usec seal_at;  /* the next look at which keys are in use */
     struct sl_cpu cpu;
 };
 
@@ -62,6 +70,11 @@ void sl_commands_fini(struct sl_commands *c);
  * ends (the lock is given back). */
 int sl_change_begin(struct starling_registration *registration) SL_MUST_USE;
 void sl_change_end(struct starling_registration *registration);
+/* May this node read and offer the tenant's services? For an application's thread, which is not
+ * refused but warned, once: it looks, and there is nothing. */
+void sl_commands_ask_tenant(struct starling_node *node, const char *tenant);
+/* Our keys or our certificate changed: say all again. On the I/O thread. */
+void sl_commands_say_again(struct starling_node *node);
 /* The place of a service in the table, n_offers when it has none. Under the lock. */
 size_t sl_commands_find(const struct sl_commands *c, const char *tenant, const char *name);
 /* On the I/O thread: say what changed. When to come back, SL_NEVER when all is said. */

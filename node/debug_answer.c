@@ -142,7 +142,7 @@ static bool find_service(struct sl_answer *a, const starling_node *node)
     return false;
 }
 
-/* The first service behind the one listed last; begins its object. */
+/* The first service of the tenant behind the one listed last; begins its object. */
 static bool next_service(struct sl_answer *a, const starling_node *node, struct sl_text *out)
 {
     const char *tenant, *name;
@@ -151,7 +151,7 @@ static bool next_service(struct sl_answer *a, const starling_node *node, struct 
     while (sl_store_service(node->store, i, &tenant, &name, &n) &&
            compare_service(a, tenant, name) <= 0)
         i++;
-    if (!sl_store_service(node->store, i, &tenant, &name, &n))
+    if (!sl_store_service(node->store, i, &tenant, &name, &n) || strcmp(tenant, a->ask.tenant) != 0)
         return false;
     a->i = i;
     a->k = 0;
@@ -200,6 +200,7 @@ static enum sl_answer_state services(struct sl_answer *a, starling_node *node, s
 {
     if (a->stage == SERVICES_START) {
         add(out, "{\"ok\":true,\"data\":[");
+        sl_copy_text(a->tenant, sizeof a->tenant, a->ask.tenant, strlen(a->ask.tenant));
         a->stage = SERVICES_NEXT;
     }
     if (a->stage == SERVICES_NEXT) {
@@ -232,13 +233,14 @@ static bool is_called(const starling_node *node, const struct sl_member_info *m,
     return strcmp(name, text) == 0 || (len >= 6 && strncmp(hex, text, len) == 0);
 }
 
-static json_t *instances_of(const starling_node *node, const struct sl_id *id)
+/* What the member offers to the tenant. */
+static json_t *instances_of(const starling_node *node, const struct sl_id *id, const char *asked)
 {
     json_t *list = json_array();
     const char *tenant, *name;
     size_t n;
     for (size_t s = 0; sl_store_service(node->store, s, &tenant, &name, &n); s++) {
-        for (size_t k = 0; k < n; k++) {
+        for (size_t k = 0; k < n && strcmp(tenant, asked) == 0; k++) {
             const struct sl_instance *i = sl_store_instance(node->store, s, k);
             if (i == NULL || !sl_id_eq(&i->id, id))
                 continue;
@@ -279,7 +281,7 @@ static enum sl_answer_state member_info(const struct sl_answer *a, starling_node
         return fail(out, STARLING_EINVAL, text);
     }
     json_t *o = sl_json_member(node, &found, now);
-    if (json_object_set_new(o, "instances", instances_of(node, &found.id)) < 0) {
+    if (json_object_set_new(o, "instances", instances_of(node, &found.id, a->ask.tenant)) < 0) {
         json_decref(o);
         o = NULL;
     }
@@ -306,11 +308,8 @@ static enum sl_answer_state watch(struct sl_answer *a, starling_node *node, stru
         return SL_ANSWER_MORE;
     }
     starling_event e;
-    if (!sl_events_next(&node->events, &a->cursor, &e))
+    if (!sl_events_next(&node->events, a->ask.tenant, a->ask.service, &a->cursor, &e))
         return SL_ANSWER_WAIT;
-    if (a->ask.service[0] != '\0' && e.type != STARLING_RESYNC &&
-        strcmp(e.service, a->ask.service) != 0)
-        return SL_ANSWER_MORE;
     add_json(out, sl_json_event(&e));
     add(out, "\n");
     return SL_ANSWER_MORE;
@@ -323,9 +322,8 @@ static enum sl_answer_state pick(const struct sl_answer *a, starling_node *node,
 {
     struct sl_view *view;
     struct sl_view_spec spec;
-    struct sl_pick how = {.rand = rand,
-                          .now_ms = sl_coarse_ms(),
-                          .key = sl_span_of(a->ask.key, a->ask.key_len)};
+    struct sl_pick how = {
+        .rand = rand, .now_ms = sl_coarse_ms(), .key = sl_span_of(a->ask.key, a->ask.key_len)};
     starling_instance who = {0};
     char text[200];
     memset(&spec, 0, sizeof spec);
@@ -366,15 +364,16 @@ static enum sl_answer_state help(struct sl_text *out)
 {
     static const char *const lines[] = {
         "members: who is in the flock",
-        "services: what they offer",
-        "info [NODE]: this node and its counters, or what it knows of a member",
-        "watch [SINCE [SERVICE]]: events as they happen, after event number SINCE",
+        "services [TENANT]: what they offer",
+        "info [NODE [TENANT]]: this node and its counters, or what it knows of a member",
+        "watch [SINCE [SERVICE [TENANT]]]: events as they happen, after event number SINCE",
         "pick SERVICE [TENANT [STRATEGY [KEY]]]: one instance for a request",
         "weight SERVICE N [TENANT]: change the share of a service of this node, 0-1000; N may be",
         "  base: the share it gives itself again",
         "drain: weight 0 for all services of this node",
         "leave: this node says goodbye and stops",
         "version: of the library",
+        "TENANT is default where it is not given",
     };
     json_t *list = json_array();
     for (size_t i = 0; i < SL_COUNT(lines); i++) {
@@ -414,9 +413,9 @@ enum sl_answer_state sl_answer_step(struct sl_answer *a, starling_node *node, st
     case SL_ASK_PICK:
         return pick(a, node, rand, now, out);
     case SL_ASK_WEIGHT:
-        return done(node, out,
-                    sl_node_set_weight(node, a->ask.tenant, a->ask.service, a->ask.base,
-                                       a->ask.weight));
+        return done(
+            node, out,
+            sl_node_set_weight(node, a->ask.tenant, a->ask.service, a->ask.base, a->ask.weight));
     case SL_ASK_DRAIN:
         return done(node, out, sl_node_drain(node));
     case SL_ASK_LEAVE:

@@ -67,6 +67,19 @@ static json_t *store_counters(const struct sl_store *store)
     return NULL;
 }
 
+static json_t *sections_counters(const struct sl_sections_stats *s)
+{
+    json_t *o = json_object();
+    int bad = 0;
+#define SL_X(name) bad |= COUNT(o, *s, name);
+    SL_SECTIONS_COUNTERS(SL_X)
+#undef SL_X
+    if (bad == 0)
+        return o;
+    json_decref(o);
+    return NULL;
+}
+
 /* Of the whole process; 0 where /proc is not to be read. */
 static long resident_kb(void)
 {
@@ -122,5 +135,6 @@ json_t *sl_json_info(const starling_node *node, sl_usec now)
         json_integer((json_int_t)g.n_facts), "revoked",
         json_integer((json_int_t)(sl_gossip_revoked(node->gossip).len / SL_REVOCATION_LEN)),
         "memory_kb", json_integer(resident_kb()), "gossip", gossip_counters(&g), "transport",
-        transport_counters(node->transport), "store", store_counters(node->store), NULL);
+        transport_counters(node->transport), "store", store_counters(node->store), "sections",
+        sections_counters(&node->sections), NULL);
 }

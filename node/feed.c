@@ -4,6 +4,8 @@
  * the same. */
 #include "node/feed.h"
 
+#include <stdio.h>
+
 #include "base/bytes.h"
 #include "base/error.h"
 #include "node/places.h"
@@ -16,30 +18,45 @@ _Static_assert((int)SL_ALIVE == (int)STARLING_ALIVE && (int)SL_SUSPECT == (int)S
 
 /* Name and the like of a member, as its record says. False when there is no record. */
 static bool member_of(const starling_node *node, const struct sl_member_info *info,
-                      struct sl_store_member *ret, struct sl_record *ret_record)
+                      struct sl_store_member *ret, struct sl_record *ret_record,
+                      struct sl_cert *ret_cert)
 {
-    struct sl_cert cert;
     if (info->record == NULL || !sl_record_read(sl_fact_body(info->record), ret_record) ||
-        !sl_cert_decode(&node->crypto, ret_record->cert, &cert))
+        !sl_cert_decode(&node->crypto, ret_record->cert, ret_cert))
         return false;
     *ret = (struct sl_store_member){.id = info->id,
                                     .addr = ret_record->addr,
                                     .epoch = info->record->version.epoch,
                                     .status = (uint8_t)info->status,
                                     .self = info->self};
-    sl_copy_text(ret->name, sizeof ret->name, cert.name, strlen(cert.name));
+    sl_copy_text(ret->name, sizeof ret->name, ret_cert->name, strlen(ret_cert->name));
     sl_copy_text(ret->zone, sizeof ret->zone, (const char *)ret_record->zone.p,
                  ret_record->zone.len);
     return true;
 }
 
-/* All that the core holds of one member. 0 or STARLING_ENOMEM. */
-static int feed(starling_node *node, const struct sl_member_info *info)
+/* What of a member's sections is for the store. `is_new`: it has not been counted yet. */
+static struct sl_span reveal(starling_node *node, enum sl_kind kind, const struct sl_id *origin,
+                             const struct sl_cert *cert, struct sl_span said, bool is_new)
+{
+    struct sl_reveal *r = &node->reveal;
+    struct sl_span plain = sl_sections_reveal(r, kind, origin, cert, said);
+    if (is_new) {
+#define SL_X(name) node->sections.name += r->found.name;
+        SL_SECTIONS_COUNTERS(SL_X)
+#undef SL_X
+    }
+    return plain;
+}
+
+/* All that the core holds of one member; `why` is what happened. 0 or STARLING_ENOMEM. */
+static int feed(starling_node *node, const struct sl_member_info *info, enum sl_event_type why)
 {
     struct sl_store_member member;
     struct sl_record record;
     struct sl_vitals vitals;
-    if (!member_of(node, info, &member, &record))
+    struct sl_cert cert;
+    if (!member_of(node, info, &member, &record, &cert))
         return 0;
     if (!member.self && member.status == STARLING_ALIVE)
         sl_places_alive(node, &member.addr);
@@ -49,9 +66,13 @@ static int feed(starling_node *node, const struct sl_member_info *info)
         r = sl_store_vitals(node->store, &info->id, (struct sl_span){0});
     /* Health first: a new service that starts critical is never seen as fit. */
     if (r == 0 && info->vitals != NULL && sl_vitals_read(sl_fact_body(info->vitals), &vitals))
-        r = sl_store_vitals(node->store, &info->id, vitals.sections);
+        r = sl_store_vitals(
+            node->store, &info->id,
+            reveal(node, SL_VITALS, &info->id, &cert, vitals.sections, why == SL_EV_VITALS));
     if (r == 0)
-        r = sl_store_record(node->store, &info->id, record.sections);
+        r = sl_store_record(
+            node->store, &info->id,
+            reveal(node, SL_RECORD, &info->id, &cert, record.sections, why == SL_EV_RECORD));
     return r;
 }
 
@@ -60,9 +81,11 @@ static void conflict(starling_node *node, const struct sl_id *id)
     struct sl_member_info info;
     struct sl_store_member member;
     struct sl_record record;
+    struct sl_cert cert;
     starling_event event = {.type = STARLING_CONFLICT};
     sl_hex(event.id, id->b, SL_ID_LEN);
-    if (sl_gossip_find(node->gossip, id, &info) && member_of(node, &info, &member, &record)) {
+    if (sl_gossip_find(node->gossip, id, &info) &&
+        member_of(node, &info, &member, &record, &cert)) {
         sl_copy_text(event.node, sizeof event.node, member.name, strlen(member.name));
         sl_addr_format(event.address, &member.addr);
     }
@@ -84,7 +107,7 @@ static int take(starling_node *node, const struct sl_event *event, sl_usec now)
     case SL_EV_VITALS:
         if (!event->self)
             sl_snapshot_changed(node, now);
-        return sl_gossip_find(node->gossip, &event->id, &info) ? feed(node, &info) : 0;
+        return sl_gossip_find(node->gossip, &event->id, &info) ? feed(node, &info, event->type) : 0;
     case SL_EV_FORGOTTEN:
         sl_snapshot_changed(node, now);
         sl_store_forget(node->store, &event->id);
@@ -112,12 +135,17 @@ static void refeed(starling_node *node, sl_usec now)
     size_t n = sl_gossip_n_members(node->gossip);
     node->refeed_at = SL_NEVER;
     for (size_t i = 0; i < n; i++) {
-        if (sl_gossip_member(node->gossip, i, &info) && feed(node, &info) < 0) {
+        if (sl_gossip_member(node->gossip, i, &info) && feed(node, &info, SL_EV_STATUS) < 0) {
             node->refeed_at = sl_after(now, SL_SEC(1));
             break;
         }
     }
     node->publish_at = now;
+}
+
+void sl_feed_again(starling_node *node, sl_usec now)
+{
+    node->refeed_at = now;
 }
 
 void sl_feed_take(starling_node *node, sl_usec now)
@@ -168,8 +196,18 @@ static enum starling_event_type event_type(const struct sl_change *change)
     return STARLING_MEMBER_UP;
 }
 
+/* A service as people are told: with its tenant, unless that is the default. */
+static const char *title(const starling_event *event, char out[2 * STARLING_NAME_MAX])
+{
+    bool plain = strcmp(event->tenant, SL_DEFAULT_TENANT) == 0;
+    (void)snprintf(out, 2 * STARLING_NAME_MAX, "%s%s%s", plain ? "" : event->tenant,
+                   plain ? "" : "/", event->service);
+    return out;
+}
+
 static void tell_service(starling_node *node, const struct sl_change *change)
 {
+    char text[2 * STARLING_NAME_MAX];
     bool panic = change->type == SL_SERVICE_PANIC;
     starling_event event = {.type = event_type(change)};
     sl_copy_text(event.service, sizeof event.service, change->service, strlen(change->service));
@@ -177,7 +215,7 @@ static void tell_service(starling_node *node, const struct sl_change *change)
     sl_log(&node->log, panic ? SL_WARNING : SL_INFO,
            panic ? "service %s: fewer than half are fit; picks spread over all of them"
                  : "service %s: enough are fit again",
-           event.service);
+           title(&event, text));
     sl_events_add(node, &event);
 }
 
@@ -197,6 +235,7 @@ static void tell(starling_node *node, const struct sl_change *change)
         tell_service(node, change);
         return;
     }
+    char text[2 * STARLING_NAME_MAX];
     starling_event event = {.type = event_type(change),
                             .health = (enum starling_health)change->health,
                             .weight = change->weight};
@@ -210,7 +249,7 @@ static void tell(starling_node *node, const struct sl_change *change)
                event.address, words[event.type]);
     else
         sl_log(&node->log, SL_DEBUG, "service %s of node %s at %s is %s (health %d, weight %u)",
-               event.service, event.node, event.address, words[event.type], (int)event.health,
+               title(&event, text), event.node, event.address, words[event.type], (int)event.health,
                event.weight);
     sl_events_add(node, &event);
 }

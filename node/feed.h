@@ -9,6 +9,8 @@
 
 /* Take the core's events into the store. */
 void sl_feed_take(starling_node *node, sl_usec now);
+/* Our keys changed: what members say is read anew. */
+void sl_feed_again(starling_node *node, sl_usec now);
 /* Publish what changed to readers, and in batches to watches and callbacks. */
 void sl_feed_publish(starling_node *node, sl_usec now);
 sl_usec sl_feed_deadline(const starling_node *node);

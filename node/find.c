@@ -116,8 +116,10 @@ int starling_view_open_sized(starling_node *node, const char *service,
         return sl_fail(r, "view of \"%s\": %s", service, sl_view_fault(&spec));
     if (r < 0)
         return sl_fail(r, "out of memory for a view of \"%s\"", service);
-    if (fresh)
+    if (fresh) {
+        sl_commands_ask_tenant(node, spec.tenant);
         sl_node_wake(node); /* the I/O thread may have to count for it */
+    }
     *ret_view = (starling_view *)view;
     return 0;
 }

@@ -19,6 +19,7 @@
 #include "node/probe.h"
 #include "node/resolve.h"
 #include "node/rundir.h"
+#include "node/sections.h"
 #include "node/settings.h"
 #include "node/snapshot.h"
 #include "node/state.h"
@@ -87,6 +88,8 @@ struct starling_node {
     struct sl_debug *debug;
     struct sl_places places;
     struct sl_snapshot snapshot;
+    struct sl_reveal reveal;
+    struct sl_sections_stats sections; /* of what others said */
     sl_usec started;
     int64_t wall_offset_us; /* as last told to gossip */
     struct sl_revocations revocations;
@@ -137,11 +140,14 @@ bool sl_node_wait_news(starling_node *node, uint64_t *seen, const struct timespe
 /* Tell everybody who waits in starling_wait_* and starling_drain. */
 void sl_node_tell_waiters(starling_node *node);
 
-/* Number the event, keep it, wake watches, call on_event. The I/O thread's. */
+/* Number the event, keep it, wake watches, call on_event unless it is another tenant's than the
+ * default. The I/O thread's. */
 void sl_events_add(starling_node *node, starling_event *event);
-/* Copy the first event after number *cursor and move *cursor there. When some were lost: a
- * RESYNC with the number of the newest one. False: none waits. */
-bool sl_events_next(struct sl_events *e, uint64_t *cursor, starling_event *ret);
+/* Copy the first event after number *cursor that is about no service, or about one of this tenant and
+ * (unless "") this name, and move *cursor there. When some were lost: a RESYNC with the number of the
+ * newest one. False: none waits. */
+bool sl_events_next(struct sl_events *e, const char *tenant, const char *service, uint64_t *cursor,
+                    starling_event *ret);
 void sl_watches_free(starling_node *node);
 void sl_watches_tell_stopped(starling_node *node);
 

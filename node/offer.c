@@ -42,8 +42,8 @@ static int check_service(const starling_service *s)
     if (s->name == NULL || !sl_name_ok(s->name, strlen(s->name)))
         return sl_fail(STARLING_EINVAL, "a service's name is 1-63 of a-z 0-9 . _ -, not \"%.80s\"",
                        s->name != NULL ? s->name : "");
-    if (s->tenant != NULL && strcmp(s->tenant, "default") != 0)
-        return sl_fail(STARLING_EINVAL, "tenant \"%.80s\": only \"default\" can be offered yet",
+    if (s->tenant != NULL && !sl_name_ok(s->tenant, strlen(s->tenant)))
+        return sl_fail(STARLING_EINVAL, "a tenant's name is 1-63 of a-z 0-9 . _ -, not \"%.80s\"",
                        s->tenant);
     if (s->port < 1 || s->port > UINT16_MAX)
         return sl_fail(STARLING_EINVAL, "port %u of service \"%s\" is not in 1-65535", s->port,
@@ -110,7 +110,8 @@ int sl_registration_new(starling_node *node, const starling_service *s,
         return sl_fail(STARLING_ENOMEM, "out of memory for service \"%s\"", s->name);
     struct sl_service *service = &reg->service;
     reg->node = node;
-    sl_copy_text(service->tenant, sizeof service->tenant, "default", strlen("default"));
+    const char *tenant = s->tenant != NULL ? s->tenant : SL_DEFAULT_TENANT;
+    sl_copy_text(service->tenant, sizeof service->tenant, tenant, strlen(tenant));
     sl_copy_text(service->name, sizeof service->name, s->name, strlen(s->name));
     sl_copy_text(service->host, sizeof service->host, host, strlen(host));
     if (s->version != NULL)

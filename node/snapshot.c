@@ -49,8 +49,14 @@ static int feed(starling_node *node, const struct sl_snapshot_entry *entry)
     memcpy(member.zone, entry->zone, sizeof entry->zone);
     int r = sl_store_member(node->store, &member);
     if (r == 0)
-        r = sl_store_vitals(node->store, &entry->id, entry->vitals);
-    return r == 0 ? sl_store_record(node->store, &entry->id, entry->record) : r;
+        r = sl_store_vitals(
+            node->store, &entry->id,
+            sl_sections_reveal_kept(&node->reveal, SL_VITALS, &entry->id, entry->vitals));
+    if (r == 0)
+        r = sl_store_record(
+            node->store, &entry->id,
+            sl_sections_reveal_kept(&node->reveal, SL_RECORD, &entry->id, entry->record));
+    return r;
 }
 
 /* 0 or STARLING_ENOMEM; then nothing is remembered. */
@@ -281,14 +287,26 @@ static bool start(struct sl_saving *saving)
     return failed == 0;
 }
 
-/* Of a member that is reachable and offers something. */
-static bool entry_of(const struct sl_member_info *m, struct sl_snapshot_entry *ret)
+/* Sections of a member, as it sent them. */
+struct kept {
+    uint8_t record[SL_RECORD_MAX], vitals[SL_VITALS_MAX];
+};
+
+/* Of a member that is reachable and offers something that this node can read. Borrows from `room`. */
+static bool entry_of(starling_node *node, const struct sl_member_info *m, struct kept *room,
+                     struct sl_snapshot_entry *ret)
 {
     struct sl_record record;
     struct sl_vitals vitals;
+    struct sl_cert cert;
     if (m->self || m->status > SL_SUSPECT || m->record == NULL || m->record->who == NULL ||
-        !sl_record_read(sl_fact_body(m->record), &record) || record.sections.len <= 1)
+        !sl_record_read(sl_fact_body(m->record), &record) || record.sections.len <= 1 ||
+        !sl_cert_decode(&node->crypto, record.cert, &cert))
         return false; /* an empty list is one byte */
+    record.sections =
+        sl_sections_keep(&node->reveal, SL_RECORD, &m->id, &cert, record.sections, room->record);
+    if (record.sections.len <= 1)
+        return false;
     const struct sl_who *who = m->record->who;
     *ret = (struct sl_snapshot_entry){.id = m->id,
                                       .addr = record.addr,
@@ -297,17 +315,19 @@ static bool entry_of(const struct sl_member_info *m, struct sl_snapshot_entry *r
     sl_copy_text(ret->name, sizeof ret->name, (const char *)who->name.p, who->name.len);
     sl_copy_text(ret->zone, sizeof ret->zone, (const char *)who->zone.p, who->zone.len);
     if (m->vitals != NULL && sl_vitals_read(sl_fact_body(m->vitals), &vitals))
-        ret->vitals = vitals.sections;
+        ret->vitals = sl_sections_keep(&node->reveal, SL_VITALS, &m->id, &cert, vitals.sections,
+                                       room->vitals);
     return true;
 }
 
-static void fill(const starling_node *node, struct sl_pack *w)
+static void fill(starling_node *node, struct sl_pack *w)
 {
     struct sl_member_info m;
     struct sl_snapshot_entry entry;
+    struct kept room;
     size_t n = sl_gossip_n_members(node->gossip);
     for (size_t i = 0; i < n; i++) {
-        if (sl_gossip_member(node->gossip, i, &m) && entry_of(&m, &entry))
+        if (sl_gossip_member(node->gossip, i, &m) && entry_of(node, &m, &room, &entry))
             (void)sl_snapshot_add(w, &entry); /* no room: a smaller one may still fit */
     }
 }

@@ -12,6 +12,7 @@
 struct starling_watch {
     starling_node *node;
     int fd;                          /* eventfd */
+    char tenant[STARLING_NAME_MAX];  /* whose instance events come */
     char service[STARLING_NAME_MAX]; /* "" = every event */
     /* under events.lock */
     uint64_t cursor; /* number of the last event seen */
@@ -28,26 +29,32 @@ static bool fell_behind(const struct sl_events *e, uint64_t cursor)
     return cursor >= e->next_seq || cursor + 1 < oldest;
 }
 
-static bool matches(const starling_event *event, const char *service)
+/* What the filter lets through: of instance events its tenant's alone. */
+static bool matches(const starling_event *event, const char *tenant, const char *service)
 {
-    return service[0] == '\0' || event->type == STARLING_RESYNC ||
-           strcmp(event->service, service) == 0;
+    if (event->type == STARLING_RESYNC)
+        return true;
+    if (event->tenant[0] != '\0' && strcmp(event->tenant, tenant) != 0)
+        return false;
+    return service[0] == '\0' || strcmp(event->service, service) == 0;
 }
 
 /* Pass over what the filter hides. True when an event (or a RESYNC) waits behind the cursor. */
-static bool skip(const struct sl_events *e, uint64_t *cursor, const char *service)
+static bool skip(const struct sl_events *e, uint64_t *cursor, const char *tenant,
+                 const char *service)
 {
     if (fell_behind(e, *cursor))
         return true;
-    while (*cursor + 1 < e->next_seq && !matches(&e->ring[(*cursor + 1) % SL_EVENTS_KEPT], service))
+    while (*cursor + 1 < e->next_seq &&
+           !matches(&e->ring[(*cursor + 1) % SL_EVENTS_KEPT], tenant, service))
         ++*cursor;
     return *cursor + 1 < e->next_seq;
 }
 
-static bool next(const struct sl_events *e, uint64_t *cursor, const char *service,
-                 starling_event *ret)
+static bool next(const struct sl_events *e, uint64_t *cursor, const char *tenant,
+                 const char *service, starling_event *ret)
 {
-    if (!skip(e, cursor, service))
+    if (!skip(e, cursor, tenant, service))
         return false;
     if (fell_behind(e, *cursor)) {
         *cursor = e->next_seq - 1; /* whoever lists again now has all of it */
@@ -63,7 +70,7 @@ static bool next(const struct sl_events *e, uint64_t *cursor, const char *servic
 /* Make the descriptor say whether something waits. */
 static void show(starling_watch *w)
 {
-    bool waits = skip(&w->node->events, &w->cursor, w->service) ||
+    bool waits = skip(&w->node->events, &w->cursor, w->tenant, w->service) ||
                  atomic_load_explicit(&w->node->stopped, memory_order_acquire);
     eventfd_t ignored;
     if (waits && !w->waits)
@@ -87,14 +94,15 @@ void sl_events_add(starling_node *node, starling_event *event)
             show(w);
     }
     pthread_mutex_unlock(&e->lock);
-    if (node->options.on_event != NULL)
+    if (node->options.on_event != NULL && matches(event, SL_DEFAULT_TENANT, ""))
         node->options.on_event(node->options.event_context, event);
 }
 
-bool sl_events_next(struct sl_events *e, uint64_t *cursor, starling_event *ret)
+bool sl_events_next(struct sl_events *e, const char *tenant, const char *service, uint64_t *cursor,
+                    starling_event *ret)
 {
     pthread_mutex_lock(&e->lock);
-    bool found = next(e, cursor, "", ret);
+    bool found = next(e, cursor, tenant, service, ret);
     pthread_mutex_unlock(&e->lock);
     return found;
 }
@@ -156,11 +164,16 @@ int starling_watch_open_sized(starling_node *node, const starling_watch_filter *
         memcpy(&f, filter, size < sizeof f ? size : sizeof f);
     if (f.service != NULL && !sl_name_ok(f.service, strlen(f.service)))
         return sl_fail(STARLING_EINVAL, "no service is named \"%.80s\"", f.service);
+    if (f.tenant == NULL)
+        f.tenant = SL_DEFAULT_TENANT;
+    if (!sl_name_ok(f.tenant, strlen(f.tenant)))
+        return sl_fail(STARLING_EINVAL, "no tenant is named \"%.80s\"", f.tenant);
 
     starling_watch *w = calloc(1, sizeof *w);
     if (w == NULL)
         return sl_fail(STARLING_ENOMEM, "out of memory for a watch");
     w->node = node;
+    sl_copy_text(w->tenant, sizeof w->tenant, f.tenant, strlen(f.tenant));
     if (f.service != NULL)
         sl_copy_text(w->service, sizeof w->service, f.service, strlen(f.service));
     w->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -173,6 +186,7 @@ int starling_watch_open_sized(starling_node *node, const starling_watch_filter *
         watch_free(w);
         return r;
     }
+    sl_commands_ask_tenant(node, w->tenant);
     *ret_watch = w;
     return 0;
 }
@@ -195,7 +209,7 @@ int starling_watch_next_sized(starling_watch *watch, starling_event *ret_event, 
         return r;
     struct sl_events *e = &watch->node->events;
     pthread_mutex_lock(&e->lock);
-    bool found = next(e, &watch->cursor, watch->service, &event);
+    bool found = next(e, &watch->cursor, watch->tenant, watch->service, &event);
     show(watch);
     pthread_mutex_unlock(&e->lock);
     if (found)

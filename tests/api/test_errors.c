@@ -147,7 +147,7 @@ START_TEST(a_service_that_cannot_be_is_refused)
         {.name = TEXT_64, .port = 1},
         {.name = "s"},
         {.name = "s", .port = 65536},
-        {.name = "s", .port = 1, .tenant = "acme"},
+        {.name = "s", .port = 1, .tenant = "Acme"},
         {.name = "s", .port = 1, .host = "localhost"},
         {.name = "s", .port = 1, .host = "10.0.0.1:80"},
         {.name = "s", .port = 1, .host = "0.0.0.0"},
