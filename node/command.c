@@ -300,11 +300,9 @@ static void keep(starling_node *node, struct sl_saying *say, enum sl_kind kind, 
     say->urgent = say->urgent || urgent;
 }
 
-void sl_commands_say_again(starling_node *node)
+void sl_commands_say_again(struct sl_commands *c)
 {
-    pthread_mutex_lock(&node->commands.lock);
-    node->commands.record_changed = node->commands.vitals_changed = true;
-    pthread_mutex_unlock(&node->commands.lock);
+    c->record_changed = c->vitals_changed = true;
 }
 
 static bool any_sealed(const struct sl_commands *c)
@@ -324,7 +322,7 @@ static void look_at_keys(struct sl_commands *c, sl_usec now)
         return;
     }
     if (due)
-        c->record_changed = c->vitals_changed = true;
+        sl_commands_say_again(c);
     if (due || c->seal_at == SL_NEVER)
         c->seal_at = sl_after(now, SL_SEAL_EVERY);
 }

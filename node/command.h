@@ -73,8 +73,8 @@ void sl_change_end(struct starling_registration *registration);
 /* May this node read and offer the tenant's services? For an application's thread, which is not
  * refused but warned, once: it looks, and there is nothing. */
 void sl_commands_ask_tenant(struct starling_node *node, const char *tenant);
-/* Our keys or our certificate changed: say all again. On the I/O thread. */
-void sl_commands_say_again(struct starling_node *node);
+/* Our keys or our certificate changed: say all again. Under the lock. */
+void sl_commands_say_again(struct sl_commands *c);
 /* The place of a service in the table, n_offers when it has none. Under the lock. */
 size_t sl_commands_find(const struct sl_commands *c, const char *tenant, const char *name);
 /* On the I/O thread: say what changed. When to come back, SL_NEVER when all is said. */
