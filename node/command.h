@@ -27,7 +27,7 @@ struct sl_checker;
  * SL_FACTS_PER_SECOND of one origin, and its answers need some of them. */
 #define SL_SAY_EVERY SL_MS(250)
 #define SL_SAY_BURST 8
-#define SL_SEAL_EVERY SL_SEC(60) /* looks whether another key of a tenant is in use by now */
+#define SL_SEAL_EVERY SL_SEC(10) /* looks whether another key of a tenant is in use by now */
 
 struct sl_saying {
     uint8_t bytes[SL_OFFER_RECORD_MAX];
