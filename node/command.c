@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "node/node.h"
 #include "node/offer.h"
+#include "node/rights.h"
 #include "node/sections.h"
 
 void sl_commands_init(struct sl_commands *c)

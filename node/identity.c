@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "node/ca.h"
 #include "node/files.h"
+#include "node/rights.h"
 #include "node/tenants.h"
 
 static const char door_domain[] = "starling/1 door"; /* hashed with its NUL */
@@ -254,15 +255,6 @@ static int take_all_tenants(const char *authority, const struct sl_ca *ca,
     return r;
 }
 
-static bool lists(const struct sl_cert *cert, const uint8_t tenant[SL_TENANT_LEN])
-{
-    for (size_t i = 0; i < cert->n_tenants; i++) {
-        if (memcmp(cert->tenants[i], tenant, SL_TENANT_LEN) == 0)
-            return true;
-    }
-    return cert->n_tenants == 0;
-}
-
 /* Put one key on the ring, or say what is wrong with its grant. */
 static const char *take_grant(const uint8_t grant[SL_GRANT_LEN], const struct sl_cert *cert,
                               struct sl_identity *identity)
@@ -274,7 +266,7 @@ static const char *take_grant(const uint8_t grant[SL_GRANT_LEN], const struct sl
     sl_grant_read(grant, &said);
     if (!sl_id_eq(&said.node, &identity->id))
         return "is for another node";
-    if (!lists(cert, said.what.tenant))
+    if (!sl_cert_has_tenant(cert, said.what.tenant))
         return "is for a tenant that the certificate does not list";
     if (!sl_grant_open(grant, &identity->signer, key))
         return "does not open with the key of this node";

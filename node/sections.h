@@ -16,10 +16,6 @@
 #include "node/keyring.h"
 #include "store/store.h"
 
-/* What a certificate lets its node say; none listed = any. The default tenant needs no listing. */
-bool sl_cert_has_tenant(const struct sl_cert *cert, const uint8_t tenant[8]);
-bool sl_cert_may_offer(const struct sl_cert *cert, const char *service);
-
 /* ---- writing -------------------------------------------------------------------------------- */
 
 struct sl_sealer {

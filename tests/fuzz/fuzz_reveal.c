@@ -5,6 +5,7 @@
 #include "node/sections.h"
 
 #include "node/crypto.h"
+#include "node/rights.h"
 #include "store/section.h"
 #include "tests/fuzz/fuzz.h"
 

@@ -6,6 +6,7 @@
 
 #include "base/bytes.h"
 #include "node/crypto.h"
+#include "node/rights.h"
 #include "store/section.h"
 #include "tests/unit/store_help.h"
 
