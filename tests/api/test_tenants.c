@@ -1,5 +1,7 @@
 /* test_tenants.c: tenants among nodes that issue themselves certificates, and so have every key:
  * what is offered to one is found by who asks for it, and nowhere else. */
+#include <stdatomic.h>
+
 #include "tests/api/flock.h"
 
 static struct flock_of f;
@@ -82,7 +84,7 @@ START_TEST(health_and_withdrawal_reach_the_tenant)
 }
 END_TEST
 
-static unsigned told_blue, told_plain, told_members;
+static atomic_uint told_blue, told_plain, told_members;
 
 static void on_event(void *context, const starling_event *event)
 {
