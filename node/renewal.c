@@ -8,6 +8,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "node/ca.h"
+#include "node/feed.h"
 #include "node/node.h"
 #include "node/tenants.h"
 
@@ -62,6 +63,7 @@ static void take(starling_node *node, const struct sl_identity *next)
     identity->not_after = next->not_after;
     memcpy(identity->door_secret, next->door_secret, sizeof identity->door_secret);
     identity->keyring = next->keyring;
+    sl_commands_say_again(&node->commands);
     pthread_mutex_unlock(&node->commands.lock);
 }
 
@@ -90,6 +92,7 @@ static void apply(starling_node *node, sl_usec now, const struct sl_identity *ne
     int r =
         sl_gossip_renew(node->gossip, now, &next->bundle, sl_span_of(next->cert, next->cert_len));
     take(node, next);
+    sl_feed_again(node, now);
     if (r == 0) {
         say_taken(node);
     } else {

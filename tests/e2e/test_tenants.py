@@ -121,6 +121,10 @@ def of_services(said):
     return [e for e in said if e["type"].startswith(("instance", "panic", "calm"))]
 
 
+def opened(node):
+    return node.info().get("sections", {}).get("opened", 0)
+
+
 def tenant_id(name):
     flock = hashlib.blake2b(b"starling/1 flock\0" + FLOCK.encode(), digest_size=16).digest()
     return hashlib.blake2b(flock + name.encode(), digest_size=8).digest()
@@ -222,6 +226,27 @@ with Closed() as f, socket.socket() as server, socket.socket() as plain_server:
     status, text = refused("g", SERVICE, "--tenant", TENANT)
     tap.check(status != 0 and "no key of tenant" in text and f"--tenant {TENANT}" in text,
               "and so is a tenant without a key, with what to do about it", text[:170])
+
+    # ---- other keys while they run ------------------------------------------------------------------------------
+    before = opened(b)
+    f.ca("rotate", "--tenant", TENANT, "--flock", FLOCK, "--after", "5s", "--authority", f.authority, f.file("a"), f.file("b"))
+    looks = []
+
+    def switched():
+        said = ask(b.socket, json.dumps({"cmd": "services", "tenant": TENANT}))
+        if said is not None:
+            looks.append(len(said))
+        return opened(b) >= before + 2
+
+    took = wait_for(switched, 40 * SLOW)
+    tap.check(took is not None and set(looks) == {1}, "with the tenant's next key all goes on, and it is missing in no look",
+              f"{took or 99:.2f} s, {len(looks)} looks")
+    f.ca("issue", "--flock", FLOCK, "--name", "c", "--out", f.file("c-next"), "--key", f.file("c"), "--tenant", TENANT,
+         "--authority", f.authority)
+    os.rename(f.file("c-next"), f.file("c"))
+    took = wait_for(lambda: services(c, tenant=TENANT), 20 * SLOW)
+    tap.check(took is not None and f.cli("c", "pick", SERVICE, "--tenant", TENANT).stdout == f"127.0.0.1:{port}\n",
+              "who is given the tenant finds its service without a restart", f"{took or 99:.2f} s")
 
     # ---- a restart ----------------------------------------------------------------------------------------------
     saved = os.path.join(f.state("b"), "snapshot")
