@@ -41,9 +41,11 @@ static json_t *transport_counters(const struct sl_transport *transport)
     bad |= COUNT(o, s, oversized);
     bad |= COUNT(o, s, send_dropped);
     bad |= COUNT(o, s, lobby_evicted);
+    bad |= COUNT(o, s, turned_away);
     bad |= COUNT(o, s, links_in);
     bad |= COUNT(o, s, links_out);
     bad |= COUNT(o, s, half_open);
+    bad |= COUNT(o, s, held_off);
     if (bad == 0)
         return o;
     json_decref(o);

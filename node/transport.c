@@ -219,7 +219,7 @@ int sl_transport_open(const struct sl_addr *listen, const struct sl_identity *id
         return sl_fail(STARLING_ENOMEM, "out of memory for the node's connections");
     t->alloc = alloc;
     t->log = log;
-    t->spare_fd = t->nothing_fd = t->listen_fd = t->deaf_fd = -1;
+    t->spare_fd = t->nothing_fd = t->listen_fd = t->deaf_fd = t->gate.sink = -1;
     zmq_msg_init(&t->rid);
     zmq_msg_init(&t->body);
     r = open_sockets(t, listen, identity);
@@ -239,6 +239,7 @@ void sl_transport_close(struct sl_transport *t)
     zmq_msg_close(&t->rid);
     zmq_msg_close(&t->body);
     sl_dialled_fini(t);
+    sl_gate_close(&t->gate);
     /* Monitors first: a socket that is closed while its monitor is full would wait for ever. */
     sl_monitor_close(&t->in_monitor);
     sl_monitor_close(&t->out_monitor);
@@ -272,6 +273,31 @@ size_t sl_transport_poll_items(struct sl_transport *t, zmq_pollitem_t *items)
     return SL_COUNT(sockets);
 }
 
+/* Whom what everybody else does is not to hold off: the addresses at the other ends of links. */
+static size_t known_addresses(const struct sl_transport *t, struct sl_addr *out)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < t->n_accepted && n < SL_LINKS_MAX; i++) {
+        if (t->accepted[i].state == SL_ACC_LIVE && t->accepted[i].peer.family != 0)
+            out[n++] = t->accepted[i].peer;
+    }
+    for (size_t i = 0; i < t->n_dialled && n < SL_LINKS_MAX; i++) {
+        if (t->dialled[i].state == SL_DIAL_OPEN)
+            out[n++] = t->dialled[i].addr;
+    }
+    return n;
+}
+
+static void look_at_the_gate(struct sl_transport *t)
+{
+    struct sl_addr known[SL_LINKS_MAX];
+    const unsigned held = sl_accepted_unproven(t);
+    if (held >= SL_UNPROVEN_MAX || held < SL_UNPROVEN_MAX / 2)
+        sl_gate_shut(&t->gate, held >= SL_UNPROVEN_MAX);
+    if (sl_gate_turn(&t->gate, t->now))
+        sl_gate_set(&t->gate, known, known_addresses(t, known));
+}
+
 static void drain(struct sl_transport *t)
 {
     struct sl_monitor_event e;
@@ -280,6 +306,7 @@ static void drain(struct sl_transport *t)
     for (unsigned i = 0; i < DRAIN_MAX && sl_monitor_next(&t->out_monitor, &e); i++)
         sl_dialled_event(t, &e);
     t->undrained = 0;
+    look_at_the_gate(t);
 }
 
 static void serve_zap(struct sl_transport *t)
@@ -305,7 +332,7 @@ void sl_transport_turn(struct sl_transport *t, sl_usec now)
 
 sl_usec sl_transport_deadline(const struct sl_transport *t)
 {
-    sl_usec at = SL_NEVER;
+    sl_usec at = sl_gate_deadline(&t->gate);
     for (size_t i = 0; i < t->n_accepted; i++) {
         if (t->accepted[i].state != SL_ACC_FREE)
             at = sl_earlier(at, t->accepted[i].deadline);
@@ -441,6 +468,8 @@ void sl_transport_cut(struct sl_transport *t, sl_link link)
 void sl_transport_stats(const struct sl_transport *t, struct sl_transport_stats *ret)
 {
     *ret = t->stats;
+    ret->turned_away = t->gate.turned_away;
+    ret->held_off = t->gate.n_busy;
     for (size_t i = 0; i < t->n_accepted; i++) {
         ret->half_open +=
             t->accepted[i].state == SL_ACC_HALF || t->accepted[i].state == SL_ACC_LOBBY;

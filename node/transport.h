@@ -33,8 +33,10 @@ struct sl_heard {
 
 struct sl_transport_stats {
     uint64_t accepted, handshakes, handshakes_failed, zap_allowed, zap_refused, no_user_id,
-        multipart, brought_identity, oversized, send_dropped, lobby_evicted;
+        multipart, brought_identity, oversized, send_dropped, lobby_evicted,
+        turned_away; /* closed unseen at the gate; what the kernel dropped in front of it is not known */
     unsigned links_in, links_out, half_open;
+    unsigned held_off; /* addresses that connect too often now */
 };
 
 /* Binds (port 0 = a free one; the bound address is *ret_bound). Checks descriptor headroom first.

@@ -177,6 +177,34 @@ static void make_room(struct sl_transport *t)
         evict(t, a);
 }
 
+unsigned sl_accepted_unproven(const struct sl_transport *t)
+{
+    unsigned n = 0;
+    for (size_t i = 0; i < t->n_accepted; i++)
+        n += t->accepted[i].state != SL_ACC_FREE && t->accepted[i].state != SL_ACC_LIVE &&
+             t->accepted[i].fd >= 0;
+    return n;
+}
+
+static bool same_host(const struct sl_addr *a, const struct sl_addr *b)
+{
+    return a->family == b->family && memcmp(a->ip, b->ip, a->family == 6 ? 16 : 4) == 0;
+}
+
+/* There is a link with this host. */
+static bool is_known(const struct sl_transport *t, const struct sl_addr *peer)
+{
+    for (size_t i = 0; i < t->n_accepted; i++) {
+        if (t->accepted[i].state == SL_ACC_LIVE && same_host(&t->accepted[i].peer, peer))
+            return true;
+    }
+    for (size_t i = 0; i < t->n_dialled; i++) {
+        if (t->dialled[i].state == SL_DIAL_OPEN && same_host(&t->dialled[i].addr, peer))
+            return true;
+    }
+    return false;
+}
+
 static struct sl_accepted *free_slot(struct sl_transport *t)
 {
     for (size_t i = 0; i < t->n_accepted; i++) {
@@ -210,6 +238,7 @@ static void accepted(struct sl_transport *t, int fd)
     if (!addr_of(fd, getsockname, &local) || local.port != t->bound.port ||
         !addr_of(fd, getpeername, &peer))
         memset(&peer, 0, sizeof peer);
+    sl_gate_came(&t->gate, t->now, &peer, is_known(t, &peer));
 
     struct sl_accepted *a = free_slot(t);
     if (a == NULL) {

@@ -23,53 +23,6 @@
 #include "base/error.h"
 #include "node/transport_parts.h"
 
-#define BACKLOG 512
-
-static int bind_to(int fd, const struct sl_addr *listen)
-{
-    if (listen->family == 6) {
-        struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(listen->port)};
-        memcpy(&in6.sin6_addr, listen->ip, 16);
-        return bind(fd, (const struct sockaddr *)&in6, sizeof in6);
-    }
-    struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(listen->port)};
-    memcpy(&in.sin_addr, listen->ip, 4);
-    return bind(fd, (const struct sockaddr *)&in, sizeof in);
-}
-
-/* Without blocking: two listeners of libzmq's are woken for one connection. */
-static int new_socket(int family)
-{
-    const int on = 1, off = 0;
-    int fd =
-        socket(family == 6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return -1;
-    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0 ||
-        (family == 6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off) < 0)) {
-        int reason = errno;
-        (void)close(fd);
-        errno = reason;
-        return -1;
-    }
-    return fd;
-}
-
-static int refuse(const struct sl_addr *at)
-{
-    const int reason = errno;
-    char text[SL_ADDR_TEXT];
-    sl_addr_format(text, at);
-    if (reason == EADDRINUSE)
-        return sl_fail(STARLING_EUNAVAIL,
-                       "address %s is in use: stop what listens there, or listen on another port "
-                       "(0 = any free one)",
-                       text);
-    if (reason == EADDRNOTAVAIL)
-        return sl_fail(STARLING_EUNAVAIL, "address %s is not one of this host's", text);
-    return sl_fail(STARLING_EIO, "cannot listen on %s: %s", text, strerror(reason));
-}
-
 /* One more listener of libzmq's on our socket, for this door. */
 static int add_listener(struct sl_transport *t, const uint8_t secret[32])
 {
@@ -99,10 +52,9 @@ static void take_doors(struct sl_transport *t, const struct sl_identity *identit
 int sl_listen_open(struct sl_transport *t, const struct sl_addr *at,
                    const struct sl_identity *identity)
 {
-    t->listen_fd = new_socket(at->family);
-    if (t->listen_fd < 0 || bind_to(t->listen_fd, at) < 0 || listen(t->listen_fd, BACKLOG) < 0 ||
-        !sl_addr_of_socket(t->listen_fd, &t->bound))
-        return refuse(at);
+    int r = sl_gate_open(&t->gate, at, t->log, &t->listen_fd, &t->bound);
+    if (r < 0)
+        return r;
     take_doors(t, identity);
     return add_listener(t, identity->door_secret);
 }
@@ -112,14 +64,14 @@ int sl_listen_open(struct sl_transport *t, const struct sl_addr *at,
 /* A listener to whom nobody gets through: what arrives for it is dropped before it is looked at. */
 static int open_deaf(struct sl_transport *t)
 {
-    const struct sl_addr anywhere = {.family = 4, .ip = {127, 0, 0, 1}};
+    const struct sockaddr_in here = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
     struct sock_filter drop = {.code = BPF_RET | BPF_K, .k = 0};
     const struct sock_fprog filter = {.len = 1, .filter = &drop};
     if (t->deaf_fd >= 0)
         return 0;
-    int fd = new_socket(anywhere.family);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter) == 0 &&
-        bind_to(fd, &anywhere) == 0 && listen(fd, 1) == 0) {
+        bind(fd, (const struct sockaddr *)&here, sizeof here) == 0 && listen(fd, 1) == 0) {
         t->deaf_fd = fd;
         return 0;
     }

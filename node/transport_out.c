@@ -1,32 +1,34 @@
 /* transport_out.c: dialled connections. Each has its own zmq_connect under a routing id of its own,
- * ends with its first disconnect, and is dialled again, if at all, by the core. Only while doors are
- * rotated a dial may take two sessions: who listens on the other door cannot be told before one was
- * shut, and is no failure of the peer that the core should hear of. */
+ * ends with its first disconnect, and is dialled again, if at all, by the core. A dial takes more than one session in
+ * two cases only, which are no failure of the peer that the core should hear of: while doors are rotated, since who
+ * listens on the other door cannot be told before one was shut; and when it is reset before anything was said, as a gate
+ * does that has to turn away most of what comes from our address (gate.h). */
 #include <errno.h>
 #include <stdio.h>
 
 #include "base/bytes.h"
 #include "node/transport_parts.h"
 
-/* 'D', or 'E' at the second door | slot 2 | link 8. Never used twice, since links are not: dialling with an id whose pipe
+/* 'D', or 'E' at the second door | knock 1 | slot 2 | link 8. Never used twice, since links are not: dialling with an id whose pipe
  * still exists aborts the process (router.cpp:463). Not starting with 00, like those libzmq
  * makes. */
-#define RID_LEN 11
+#define RID_LEN 12
 
 static void make_rid(const struct sl_transport *t, const struct sl_dialled *d, uint8_t rid[RID_LEN])
 {
     rid[0] = d->second_door ? 'E' : 'D';
-    sl_put16(rid + 1, (uint16_t)(d - t->dialled));
-    sl_put64(rid + 3, d->number);
+    rid[1] = d->n_knocks;
+    sl_put16(rid + 2, (uint16_t)(d - t->dialled));
+    sl_put64(rid + 4, d->number);
 }
 
 static struct sl_dialled *find_rid(struct sl_transport *t, const uint8_t *rid, size_t len)
 {
-    if (len != RID_LEN || sl_get16(rid + 1) >= t->n_dialled)
+    if (len != RID_LEN || sl_get16(rid + 2) >= t->n_dialled)
         return NULL;
-    struct sl_dialled *d = &t->dialled[sl_get16(rid + 1)];
-    bool same_door = rid[0] == (d->second_door ? 'E' : 'D');
-    return same_door && d->number == sl_get64(rid + 3) ? d : NULL;
+    struct sl_dialled *d = &t->dialled[sl_get16(rid + 2)];
+    bool same_knock = rid[0] == (d->second_door ? 'E' : 'D') && rid[1] == d->n_knocks;
+    return same_knock && d->number == sl_get64(rid + 4) ? d : NULL;
 }
 
 static struct sl_dialled *find_link(struct sl_transport *t, sl_link link)
@@ -96,7 +98,7 @@ static void drop_hello(struct sl_transport *t, struct sl_dialled *d)
     sl_alloc_free(t->alloc, d->hello, d->hello_len);
     d->hello = NULL;
     d->hello_len = 0;
-    d->other_door = false;
+    d->other_door = d->same_door = false;
 }
 
 void sl_dialled_fini(struct sl_transport *t)
@@ -178,7 +180,7 @@ static void dial(struct sl_transport *t, struct sl_dialled *d)
     /* Off for IPv4: else libzmq looks up, and in its events names, the address mapped into IPv6. */
     int ipv6 = d->addr.family == 6;
     d->state = SL_DIAL_DIALLING;
-    d->deadline = sl_after(t->now, SL_DIAL_TIME);
+    d->deadline = d->give_up;
     if (zmq_setsockopt(t->out, ZMQ_IPV6, &ipv6, sizeof ipv6) < 0 ||
         zmq_setsockopt(t->out, ZMQ_CURVE_SERVERKEY, t->door_public[d->second_door], SL_KEY_LEN) <
             0 ||
@@ -189,13 +191,17 @@ static void dial(struct sl_transport *t, struct sl_dialled *d)
     }
 }
 
-/* The other door is knocked at under a routing id of its own, with what was said at the first. */
+/* Each knock has a routing id of its own, and says what was said at the first. */
 static void knock_again(struct sl_transport *t, struct sl_dialled *d)
 {
     uint8_t rid[RID_LEN];
     int error = 0;
-    d->second_door = true;
-    d->other_door = false;
+    if (d->other_door) {
+        d->second_door = true;
+        d->give_up = sl_after(t->now, SL_DIAL_TIME);
+    }
+    d->other_door = d->same_door = false;
+    d->n_knocks++;
     d->fd = -1;
     d->n_asked = 0;
     dial(t, d);
@@ -203,14 +209,20 @@ static void knock_again(struct sl_transport *t, struct sl_dialled *d)
         return;
     make_rid(t, d, rid);
     (void)sl_transport_put(t->out, rid, sizeof rid, sl_span_of(d->hello, d->hello_len), &error);
-    drop_hello(t, d);
 }
 
-static void wait_to_knock(struct sl_transport *t, struct sl_dialled *d)
+static void wait_to_knock(struct sl_transport *t, struct sl_dialled *d, sl_usec span)
 {
     d->state = SL_DIAL_AGAIN;
     d->fd = -1;
-    d->deadline = sl_after(t->now, SL_LONG_QUARANTINE);
+    d->deadline = sl_after(t->now, span);
+}
+
+/* Not all at one moment who were turned away at one. */
+static sl_usec knock_pause(const struct sl_dialled *d)
+{
+    return SL_KNOCK_PAUSE +
+           (sl_usec)((d->number * 29 + d->n_knocks * 17u) % 100) * SL_KNOCK_PAUSE / 100;
 }
 
 /* libzmq's part in the end of a session was to come by now: see sl_dialled_event. */
@@ -222,11 +234,13 @@ static void conclude(struct sl_transport *t, struct sl_dialled *d)
         return;
     }
     const bool was_there = disconnect(t, d);
-    if (d->other_door && d->number != 0) {
-        if (!was_there)
-            knock_again(t, d);
+    if ((d->other_door || d->same_door) && d->number != 0) {
+        if (was_there)
+            wait_to_knock(t, d, SL_LONG_QUARANTINE);
+        else if (d->same_door)
+            wait_to_knock(t, d, knock_pause(d));
         else
-            wait_to_knock(t, d);
+            knock_again(t, d);
         return;
     }
     if (failed)
@@ -256,8 +270,11 @@ void sl_transport_dial(struct sl_transport *t, sl_usec now, sl_link link,
         sl_log(t->log, SL_ERROR, "no slot is left to dial with; the dial is forgotten");
         return;
     }
-    *d = (struct sl_dialled){
-        .fd = -1, .number = link, .last_sent = now - SL_LAST_WORDS, .addr = *addr};
+    *d = (struct sl_dialled){.fd = -1,
+                             .number = link,
+                             .last_sent = now - SL_LAST_WORDS,
+                             .give_up = sl_after(now, SL_DIAL_TIME),
+                             .addr = *addr};
     /* One at a time: libzmq's events name nothing but the address before there is a descriptor. */
     if (addr->family == 0 || busy) {
         tell(t, d, SL_TELL_DOWN);
@@ -302,18 +319,26 @@ void sl_dialled_event(struct sl_transport *t, const struct sl_monitor_event *e)
     case ZMQ_EVENT_DISCONNECTED:
         d = find_connected(t, e->value, &e->addr);
         if (d != NULL) {
-            /* Shut before the handshake was done: it may be for the other door. */
-            d->other_door = d->state == SL_DIAL_DIALLING && !d->second_door && d->hello != NULL;
-            if (!d->other_door)
+            /* Shut before the handshake was done: we were turned away unseen, or it may be for the other door. */
+            const bool unheard = d->state == SL_DIAL_DIALLING && d->hello != NULL;
+            d->same_door =
+                unheard && d->reset && d->n_knocks < SL_KNOCKS_MAX && t->now < d->give_up;
+            d->other_door = unheard && !d->same_door && t->two_doors && !d->second_door;
+            d->reset = false;
+            if (!d->same_door && !d->other_door)
                 tell(t, d, SL_TELL_DOWN);
             d->state = SL_DIAL_ASKING;
             d->deadline = sl_after(t->now, SL_ASK_TIME);
         }
         break;
-    case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL:
-    case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL:
+    case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL: /* DISCONNECTED follows */
+        if (d != NULL)
+            d->reset = e->value == ECONNRESET;
+        t->stats.handshakes_failed++;
+        break;
+    case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL: /* likewise */
     case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH:
-        t->stats.handshakes_failed++; /* DISCONNECTED follows */
+        t->stats.handshakes_failed++;
         break;
     default:
         break;
@@ -389,7 +414,7 @@ bool sl_dialled_tell(struct sl_transport *t, struct sl_heard *ret)
     return false;
 }
 
-/* What is said first, a hello. Without memory for it the other door is not knocked at. */
+/* What is said first, a hello. Without memory for it nobody knocks again. */
 static void keep_hello(struct sl_transport *t, struct sl_dialled *d, struct sl_span bytes)
 {
     d->hello = bytes.len > 0 ? sl_alloc_zero(t->alloc, bytes.len) : NULL;
@@ -406,16 +431,16 @@ bool sl_dialled_send(struct sl_transport *t, sl_link link, struct sl_span bytes)
         return false;
     uint8_t rid[RID_LEN];
     int error = 0;
-    if (d->state == SL_DIAL_AGAIN || d->other_door)
+    if (d->state == SL_DIAL_AGAIN || d->other_door || d->same_door)
         return false; /* the hello was said already, and nothing follows before its answer */
-    if (t->two_doors && !d->second_door && d->state == SL_DIAL_DIALLING && d->hello == NULL)
+    if (d->state == SL_DIAL_DIALLING && d->hello == NULL)
         keep_hello(t, d, bytes);
     make_rid(t, d, rid);
     d->last_sent = t->now;
     if (sl_transport_put(t->out, rid, sizeof rid, bytes, &error))
         return true;
     if (d->hello != NULL && d->state == SL_DIAL_DIALLING)
-        return true; /* shut already, and it will be said at the other door */
+        return true; /* shut already, and it will be said at the next knock */
     /* libzmq has given the session up. Of one that was not open yet its events tell more. */
     if (error == EHOSTUNREACH && d->state == SL_DIAL_OPEN) {
         tell(t, d, SL_TELL_DOWN);

@@ -5,6 +5,7 @@
 #define SL_NODE_TRANSPORT_PARTS_H
 
 #include "base/limits.h"
+#include "node/gate.h"
 #include "node/monitor.h"
 #include "node/transport.h"
 #include "node/zap.h"
@@ -15,7 +16,12 @@
 #define SL_LOBBY_PLACES 32      /* first message heard, hello not proven */
 #define SL_HALF_OPEN_MAX 64
 #define SL_HALF_OPEN_YOUNG SL_MS(50)
+/* Descriptors of those who are not admitted, those that libzmq is still to close included: then the gate is shut. */
+#define SL_UNPROVEN_MAX 96
 #define SL_DIAL_TIME SL_SEC(3) /* from the dial to the end of the handshake */
+/* Turned away by a gate: to twice as long until the next knock, within the dial's time. */
+#define SL_KNOCK_PAUSE SL_MS(50)
+#define SL_KNOCKS_MAX 64
 /* A cut waits so long after a send: libzmq cannot flush one link. */
 #define SL_LAST_WORDS SL_MS(20)
 /* See sl_dialled_event. */
@@ -59,7 +65,7 @@ enum sl_dialled_state {
     SL_DIAL_OPEN,
     SL_DIAL_CLOSING, /* cut, after its last words */
     SL_DIAL_ASKING,  /* failed or lost; libzmq is given the time to do its part */
-    SL_DIAL_AGAIN,   /* the other door, once the address has rested */
+    SL_DIAL_AGAIN,   /* another knock, once the address has rested */
     SL_DIAL_RESTING  /* over; the address is not dialled again yet */
 };
 
@@ -70,18 +76,22 @@ struct sl_dialled {
     enum sl_tell tell;
     int fd; /* as CONNECTED named it, else -1 */
     unsigned n_asked;
+    uint8_t n_knocks; /* after the first */
     sl_link number;
     sl_usec deadline;
+    sl_usec give_up; /* on the handshake */
     sl_usec last_sent;
     struct sl_addr addr;
     bool second_door, other_door; /* knocks at the second one; will at the other one */
-    uint8_t *hello;               /* what was said so far, for the other door; NULL = nothing */
+    bool reset, same_door; /* the handshake ended by a reset; will knock at the same one again */
+    uint8_t *hello;        /* what was said so far, for the next knock; NULL = nothing */
     size_t hello_len;
 };
 
 struct sl_transport {
     void *context, *in, *out;
     struct sl_zap zap;
+    struct sl_gate gate;
     struct sl_monitor in_monitor, out_monitor;
     const struct sl_alloc *alloc;
     const struct sl_log *log;
@@ -127,6 +137,7 @@ void sl_accepted_event(struct sl_transport *t, const struct sl_monitor_event *e)
 void sl_dialled_event(struct sl_transport *t, const struct sl_monitor_event *e);
 
 void sl_accepted_turn(struct sl_transport *t);
+unsigned sl_accepted_unproven(const struct sl_transport *t);
 void sl_dialled_turn(struct sl_transport *t);
 
 /* The next link that has to tell of its end. */

@@ -239,6 +239,31 @@ START_TEST(a_peer_that_brings_a_routing_id_is_cut)
 }
 END_TEST
 
+START_TEST(a_dial_that_is_turned_away_at_the_gate_knocks_again_until_it_is_let_in)
+{
+    struct side *a = open_side(), *b = open_side();
+    for (int i = 0; i < 1000 && stats(b).held_off == 0; i++) {
+        close(tcp(&b->addr));
+        turn_all();
+    }
+    ck_assert_uint_eq(stats(b).held_off, 1);
+    bool knocked = false;
+    for (int i = 0; i < 100 && !knocked; i++) {
+        const uint64_t before = stats(a).handshakes_failed;
+        char text[32];
+        snprintf(text, sizeof text, "round %d", i);
+        sl_link link = dial(a, &b->addr);
+        (void)say(a, link, text);
+        UNTIL(heard(b, SL_HEARD_BYTES, 0, text) || heard(a, SL_HEARD_DOWN, link, NULL));
+        knocked = heard(b, SL_HEARD_BYTES, 0, text) && stats(a).handshakes_failed > before;
+        sl_transport_cut(a->t, link);
+        (void)zmq_poll(NULL, 0, 20); /* the address rests */
+    }
+    ck_assert(knocked);
+    ck_assert_uint_ge(stats(b).turned_away, 1);
+}
+END_TEST
+
 /* ---- opening ---------------------------------------------------------------------------- */
 
 START_TEST(an_address_in_use_is_named)
@@ -331,6 +356,7 @@ static void add(TCase *t)
     tcase_add_test(t, a_descriptor_used_again_does_not_inherit_what_was_said_before);
     tcase_add_test(t, a_message_of_several_frames_ends_the_link);
     tcase_add_test(t, a_peer_that_brings_a_routing_id_is_cut);
+    tcase_add_test(t, a_dial_that_is_turned_away_at_the_gate_knocks_again_until_it_is_let_in);
     tcase_add_test(t, an_address_in_use_is_named);
     tcase_add_test(t, without_free_descriptors_nothing_is_opened);
     tcase_add_test(t, a_peer_is_cut_at_the_descriptor_limit_too);
