@@ -468,6 +468,8 @@ void conn_cut(struct sl_gossip *g, struct conn *c, enum sl_reason reason);
 void conn_gone(struct sl_gossip *g, struct conn *c, bool refused);
 /* The peer lies: its link is cut, and it is not let in again for a while. */
 void conn_expel(struct sl_gossip *g, struct conn *c);
+/* Have its next handshakes refused, if it dialled. */
+void conn_bar(struct sl_gossip *g, const struct conn *c);
 /* What it says cannot be read: its link is cut. */
 void conn_break(struct sl_gossip *g, struct conn *c);
 /* Facts may be exchanged from now on. */

@@ -105,6 +105,7 @@ enum sl_out_type {
     SL_OUT_SEND,  /* bytes over link; dropped when the link cannot take them */
     SL_OUT_DIAL,  /* open link to addr */
     SL_OUT_CUT,   /* close link; no SL_LINK_DOWN need follow */
+    SL_OUT_BAR,   /* the other end of link, which it dialled, is out: spare us its next hellos for a while */
     SL_OUT_PROBE  /* does anybody listen at addr? answer by sl_gossip_link(link, ...) within 2 s */
 };
 

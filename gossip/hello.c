@@ -117,7 +117,9 @@ enum sl_reason sl_hello_accept(const struct sl_hello *h, const uint8_t c_d[SL_KE
     memcpy(want.b, m1.p + 19, SL_ID_LEN);
     if (!sl_id_eq(&want, &ANYBODY) && !sl_id_eq(&want, &h->id))
         return SL_REASON_WANT;
+    memset(&peer, 0, sizeof peer);
     enum sl_reason reason = check_cert(h, cert, &peer);
+    *ret_peer = peer;
     if (reason)
         return reason;
     text_m1(&t, h, false, c_d, body);
@@ -136,7 +138,6 @@ enum sl_reason sl_hello_accept(const struct sl_hello *h, const uint8_t c_d[SL_KE
     text_m2(&t, h, false, c_d, m1, sl_span_of(out, len));
     h->crypto->sign(h->crypto->context, out + len, t.p, t.len);
     *ret_len = len + SL_SIG_LEN;
-    *ret_peer = peer;
     return SL_OK;
 }
 

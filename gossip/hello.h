@@ -48,7 +48,8 @@ struct sl_hello {
 /* Write m1 into out (SL_M1_MAX bytes); length. */
 size_t sl_hello_dial(const struct sl_hello *h, const uint8_t c_d[SL_KEY_LEN],
                      const uint8_t nonce[SL_NONCE_LEN], const struct sl_id *want, uint8_t *out);
-/* Check m1; on SL_OK *ret_peer is proven to hold its key and out has m2. */
+/* Check m1; on SL_OK *ret_peer is proven to hold its key and out has m2. Otherwise it is what the message claims, or
+ * nothing. */
 enum sl_reason sl_hello_accept(const struct sl_hello *h, const uint8_t c_d[SL_KEY_LEN], struct sl_span m1,
                                const uint8_t nonce[SL_NONCE_LEN], struct sl_cert *ret_peer, uint8_t *out,
                                size_t *ret_len);

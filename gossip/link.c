@@ -143,12 +143,21 @@ void conn_break(struct sl_gossip *g, struct conn *c)
     conn_gone(g, c, false);
 }
 
+/* It dialled with a CURVE key that is proven to be its own, and dials with it again. What its record says of that key proves
+ * nothing: it could name somebody else's. */
+void conn_bar(struct sl_gossip *g, const struct conn *c)
+{
+    if (!c->ours)
+        out_simple(g, SL_OUT_BAR, c->link, NULL);
+}
+
 void conn_expel(struct sl_gossip *g, struct conn *c)
 {
     sl_log(g->ports.log, SL_WARNING, "a member forges facts or floods us; its link is cut, for %lld s",
            (long long)(SL_FOUL_HOLD / SL_SEC(1)));
     g->fouls[g->next_foul] = (struct foul){c->id, g->now + SL_FOUL_HOLD};
     g->next_foul = (g->next_foul + 1) % SL_FOULS_MAX;
+    conn_bar(g, c);
     out_simple(g, SL_OUT_CUT, c->link, NULL);
     conn_gone(g, c, false);
 }
@@ -372,7 +381,7 @@ static void hello_accept(struct sl_gossip *g, struct conn *c, struct sl_span m)
 {
     uint8_t nonce[SL_NONCE_LEN], m2[SL_M1_MAX];
     size_t len;
-    struct sl_cert peer;
+    struct sl_cert peer = {.serial = {0}};
     struct sl_hello h = hello_of(g);
     if (n_links(g) > SL_LINKS_ACCEPT_MAX || !tokens_take(&g->admit_tokens, &g->admit_tokens_at, g->now, SL_ADMIT_PER_SECOND,
                      SL_ADMIT_PER_SECOND, 1)) {
@@ -381,8 +390,11 @@ static void hello_accept(struct sl_gossip *g, struct conn *c, struct sl_span m)
     }
     draw_nonce(g, nonce);
     enum sl_reason reason = sl_hello_accept(&h, c->c_d, m, nonce, &peer, m2, &len);
-    if (!reason && is_foul(g, &peer.id))
+    bool is_out = is_foul(g, &peer.id) || sl_revoked_holds(&g->revoked, &peer.id, peer.serial);
+    if (!reason && is_out)
         reason = SL_REASON_SIG;
+    if (is_out)
+        conn_bar(g, c);
     if (reason) {
         say_refused(g, &h, m, reason);
         hello_refused(g, c, reason);
@@ -431,6 +443,8 @@ static void hello_finish(struct sl_gossip *g, struct conn *c, struct sl_span m)
     }
     enum sl_reason reason = sl_hello_finish(&h, c->c_d, sl_span_of(c->m1, c->m1_len), c->wants ? &c->id : NULL,
                                             m, &peer);
+    if (!reason && is_foul(g, &peer.id)) /* dialled as a seed, by its address alone */
+        reason = SL_REASON_SIG;
     if (reason) {
         g->stats.refused_hello++;
         say_refused(g, &h, m, reason);

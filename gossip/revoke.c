@@ -67,6 +67,7 @@ static void put_out(struct sl_gossip *g, const struct sl_id *id)
         if (!c->link || c->stage != STAGE_PROVEN || !sl_id_eq(&c->id, id) ||
             !sl_revoked_holds(&g->revoked, id, c->serial))
             continue;
+        conn_bar(g, c);
         out_simple(g, SL_OUT_CUT, c->link, NULL);
         conn_gone(g, c, false);
     }

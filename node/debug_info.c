@@ -35,6 +35,7 @@ static json_t *transport_counters(const struct sl_transport *transport)
     bad |= COUNT(o, s, handshakes_failed);
     bad |= COUNT(o, s, zap_allowed);
     bad |= COUNT(o, s, zap_refused);
+    bad |= COUNT(o, s, zap_barred);
     bad |= COUNT(o, s, no_user_id);
     bad |= COUNT(o, s, multipart);
     bad |= COUNT(o, s, brought_identity);

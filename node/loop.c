@@ -179,6 +179,9 @@ static void speak_one(starling_node *node, sl_usec now, const struct sl_out *out
     case SL_OUT_CUT:
         sl_transport_cut(node->transport, out->link);
         return;
+    case SL_OUT_BAR:
+        sl_transport_bar(node->transport, now, out->link);
+        return;
     case SL_OUT_PROBE:
         sl_places_dialled(node, out->link, &out->addr);
         sl_probes_start(&node->probes, now, out->link, &out->addr);

@@ -313,10 +313,11 @@ static void serve_zap(struct sl_transport *t)
 {
     for (unsigned i = 0; i < SL_HALF_OPEN_MAX && sl_zap_receive(&t->zap); i++) {
         drain(t); /* before the handshake gets its number: transport_in.c, at the top */
-        if (sl_zap_answer(&t->zap))
-            t->stats.zap_allowed++;
-        else
-            t->stats.zap_refused++;
+        const bool barred = sl_zap_is_barred(&t->zap, t->now);
+        const bool allowed = sl_zap_answer(&t->zap, t->now);
+        t->stats.zap_allowed += allowed;
+        t->stats.zap_refused += !allowed;
+        t->stats.zap_barred += barred;
     }
 }
 

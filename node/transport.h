@@ -32,8 +32,8 @@ struct sl_heard {
 };
 
 struct sl_transport_stats {
-    uint64_t accepted, handshakes, handshakes_failed, zap_allowed, zap_refused, no_user_id,
-        multipart, brought_identity, oversized, send_dropped, lobby_evicted,
+    uint64_t accepted, handshakes, handshakes_failed, zap_allowed, zap_refused, zap_barred,
+        no_user_id, multipart, brought_identity, oversized, send_dropped, lobby_evicted,
         turned_away; /* closed unseen at the gate; what the kernel dropped in front of it is not known */
     unsigned links_in, links_out, half_open;
     unsigned held_off; /* addresses that connect too often now */
@@ -65,6 +65,8 @@ void sl_transport_dial(struct sl_transport *t, sl_usec now, sl_link link,
 /* False when it was dropped: no such link, or its queue is full. */
 bool sl_transport_send(struct sl_transport *t, sl_link link, struct sl_span bytes);
 void sl_transport_cut(struct sl_transport *t, sl_link link);
+/* Whoever dialled this link is refused in the handshake for a minute, as long as it dials with the same key. */
+void sl_transport_bar(struct sl_transport *t, sl_usec now, sl_link link);
 /* The accepted link proved its hello (core let it live): it leaves the lobby. */
 void sl_transport_admit(struct sl_transport *t, sl_link link);
 void sl_transport_stats(const struct sl_transport *t, struct sl_transport_stats *ret);

@@ -353,6 +353,7 @@ static bool first_message(struct sl_transport *t, uint64_t handshake, struct sl_
     make_lobby_room(t);
     a->state = SL_ACC_LOBBY;
     a->turn = t->turn;
+    memcpy(a->c_d, ret->c_d, SL_KEY_LEN);
     a->rid = sl_get32((const uint8_t *)zmq_msg_data(&t->rid) + 1);
     a->number = (++t->n_numbers << (SLOT_BITS + 1)) | (uint64_t)(a - t->accepted) << 1;
     t->announced = a->number;
@@ -428,6 +429,13 @@ bool sl_accepted_send(struct sl_transport *t, sl_link link, struct sl_span bytes
     a->last_sent = t->now;
     /* No route: the connection has ended, and its DISCONNECTED is on the way. */
     return sl_transport_put(t->in, rid, sizeof rid, bytes, &error);
+}
+
+void sl_transport_bar(struct sl_transport *t, sl_usec now, sl_link link)
+{
+    const struct sl_accepted *a = find_link(t, link);
+    if (a != NULL)
+        sl_zap_bar(&t->zap, now, a->c_d);
 }
 
 void sl_transport_admit(struct sl_transport *t, sl_link link)

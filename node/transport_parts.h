@@ -56,7 +56,8 @@ struct sl_accepted {
     uint64_t turn;            /* in which it entered the lobby */
     sl_usec deadline;
     sl_usec last_sent;
-    struct sl_addr peer; /* family 0 = it had gone before we looked */
+    uint8_t c_d[SL_KEY_LEN]; /* once its first message was passed on */
+    struct sl_addr peer;     /* family 0 = it had gone before we looked */
 };
 
 enum sl_dialled_state {

@@ -1,7 +1,7 @@
 /* zap.c: answer libzmq's questions about who connects.
  *
  * Everybody who holds the door is let in here, and no further than the lobby: who it is, its hello
- * has to prove. What the answer is for is the user id that libzmq then puts on each message of that
+ * has to prove. Except who was shown the door by the core a moment ago, and comes with the same key. What the answer is for is the user id that libzmq then puts on each message of that
  * connection: the peer's CURVE key, which the hello's signature must cover, and the number of the
  * handshake, by which a message is told from one of an earlier connection that had the same
  * descriptor. */
@@ -98,10 +98,35 @@ static void send_frame(struct sl_zap *z, const void *p, size_t len, int flags)
         ;
 }
 
-bool sl_zap_answer(struct sl_zap *z)
+void sl_zap_bar(struct sl_zap *z, sl_usec now, const uint8_t key[SL_KEY_LEN])
 {
+    struct sl_zap_barred *place = NULL;
+    for (size_t i = 0; i < SL_ZAP_BARRED_MAX && place == NULL; i++) {
+        if (memcmp(z->barred[i].key, key, SL_KEY_LEN) == 0)
+            place = &z->barred[i];
+    }
+    if (place == NULL) {
+        place = &z->barred[z->next_barred];
+        z->next_barred = (z->next_barred + 1) % SL_ZAP_BARRED_MAX;
+    }
+    memcpy(place->key, key, SL_KEY_LEN);
+    place->until = sl_after(now, SL_ZAP_BAR_TIME);
+}
+
+bool sl_zap_is_barred(const struct sl_zap *z, sl_usec now)
+{
+    for (size_t i = 0; z->sound && i < SL_ZAP_BARRED_MAX; i++) {
+        if (now < z->barred[i].until && memcmp(z->barred[i].key, z->key, SL_KEY_LEN) == 0)
+            return true;
+    }
+    return false;
+}
+
+bool sl_zap_answer(struct sl_zap *z, sl_usec now)
+{
+    const bool allowed = z->sound && !sl_zap_is_barred(z, now);
     char user_id[2 * SL_KEY_LEN + 1 + 16 + 1] = "";
-    if (z->sound) {
+    if (allowed) {
         uint8_t number[8];
         sl_put64(number, z->handshakes++);
         sl_hex(user_id, z->key, sizeof z->key);
@@ -110,11 +135,11 @@ bool sl_zap_answer(struct sl_zap *z)
     }
     send_frame(z, "1.0", 3, ZMQ_SNDMORE);
     send_frame(z, z->request_id, z->request_id_len, ZMQ_SNDMORE);
-    send_frame(z, z->sound ? "200" : "400", 3, ZMQ_SNDMORE);
-    send_frame(z, z->sound ? "OK" : "no", 2, ZMQ_SNDMORE);
+    send_frame(z, allowed ? "200" : "400", 3, ZMQ_SNDMORE);
+    send_frame(z, allowed ? "OK" : "no", 2, ZMQ_SNDMORE);
     send_frame(z, user_id, strlen(user_id), ZMQ_SNDMORE);
     send_frame(z, "", 0, 0);
-    return z->sound;
+    return allowed;
 }
 
 bool sl_zap_read_user_id(const char *text, uint8_t ret_key[SL_KEY_LEN], uint64_t *ret_handshake)

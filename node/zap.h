@@ -6,6 +6,15 @@
 
 #include "base/types.h"
 
+/* A key that was shown the door is refused for so long; then it may try a hello again. */
+#define SL_ZAP_BAR_TIME SL_SEC(60)
+#define SL_ZAP_BARRED_MAX 64 /* the oldest makes room */
+
+struct sl_zap_barred {
+    uint8_t key[SL_KEY_LEN];
+    sl_usec until;
+};
+
 struct sl_zap {
     void *socket;
     uint64_t handshakes; /* answered so far; the next one gets this number */
@@ -13,6 +22,8 @@ struct sl_zap {
     size_t request_id_len;
     bool sound; /* it is a CURVE request with a key */
     uint8_t key[SL_KEY_LEN];
+    struct sl_zap_barred barred[SL_ZAP_BARRED_MAX]; /* a ring */
+    size_t next_barred;
 };
 
 /* Bind. Before the first bind of any other socket in this context: libzmq lets everybody in while
@@ -23,7 +34,11 @@ void sl_zap_close(struct sl_zap *z);
 /* Take the next request, if one waits. Each is to be answered before the next. */
 bool sl_zap_receive(struct sl_zap *z) SL_MUST_USE;
 /* Answer it: true when it was let in. */
-bool sl_zap_answer(struct sl_zap *z);
+bool sl_zap_answer(struct sl_zap *z, sl_usec now);
+/* From now on refuse whoever proves to hold this CURVE key. */
+void sl_zap_bar(struct sl_zap *z, sl_usec now, const uint8_t key[SL_KEY_LEN]);
+/* Of the request in hand. */
+bool sl_zap_is_barred(const struct sl_zap *z, sl_usec now);
 
 /* A message's User-Id, as sl_zap_answer set it: the peer's CURVE key and the number of its
  * handshake. */

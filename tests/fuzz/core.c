@@ -79,6 +79,8 @@ static void look_at(struct fuzz_core *c, const struct sl_out *o)
         FUZZ_CHECK(o->link % 2 == 1 && (o->addr.family == 4 || o->addr.family == 6) &&
                    o->addr.port != 0);
         break;
+    case SL_OUT_BAR:
+        return;
     case SL_OUT_CUT:
         FUZZ_CHECK(o->link != 0);
         break;

@@ -123,6 +123,8 @@ static void act(struct sim_world *w, size_t node, const struct sl_out *out)
             }
         }
         return;
+    case SL_OUT_BAR: /* spares processor time alone */
+        return;
     case SL_OUT_PROBE:
         sim_probe(w, node, out->link, &out->addr);
         return;

@@ -9,8 +9,8 @@
 
 #define MSG_REVOKED 10
 
-static unsigned n_cuts, n_told, n_facts;
-static sl_link cut;
+static unsigned n_cuts, n_bars, n_told, n_facts;
+static sl_link cut, barred;
 static uint64_t cut_mask;
 
 static void look_out(const struct sl_out *o)
@@ -18,6 +18,10 @@ static void look_out(const struct sl_out *o)
     struct sl_read r;
     size_t n;
     uint64_t type = 0;
+    if (o->type == SL_OUT_BAR) {
+        n_bars++;
+        barred = o->link;
+    }
     if (o->type == SL_OUT_CUT) {
         n_cuts++;
         cut = o->link;
@@ -36,7 +40,7 @@ static void setup_core(void)
 {
     on_out = NULL;
     setup();
-    n_cuts = n_told = n_facts = 0;
+    n_cuts = n_bars = n_told = n_facts = 0;
     on_out = look_out;
 }
 
@@ -99,6 +103,7 @@ START_TEST(who_is_revoked_is_out_and_everybody_is_told)
     ck_assert_int_eq(revoke(3, false), 0);
     ck_assert(!knows(3));
     ck_assert(n_cuts == 1 && cut == 4);
+    ck_assert(n_bars == 1 && barred == 4); /* the transport spares us its next hellos */
     ck_assert_uint_ge(n_told, 1);
     give_record(3, 6, 1); /* newer than anything, from somebody who has not heard */
     ck_assert(!knows(3));
@@ -117,6 +122,7 @@ START_TEST(it_cannot_come_in_again)
     link_knowing(3, 6, &none);
     ck_assert_uint_eq(stats().refused_hello, before + 1);
     ck_assert(n_cuts == 1 && cut == 6);
+    ck_assert(n_bars == 1 && barred == 6);
 }
 END_TEST
 

@@ -386,6 +386,62 @@ START_TEST(a_forger_moves_nobody_and_is_refused_for_a_while)
 }
 END_TEST
 
+static struct {
+    sl_link link;
+    uint8_t m1[SL_M1_MAX];
+    size_t m1_len;
+} seed_dial;
+
+static void look_for_the_seed(const struct sl_out *o)
+{
+    const struct sl_addr seed = address_number(99);
+    if (o->type == SL_OUT_DIAL && sl_addr_eq(&o->addr, &seed)) {
+        seed_dial.link = o->link;
+        seed_dial.m1_len = 0;
+    }
+    if (o->type == SL_OUT_SEND && o->link == seed_dial.link && seed_dial.m1_len == 0 && o->bytes.p[0] == SL_M1) {
+        memcpy(seed_dial.m1, o->bytes.p, o->bytes.len);
+        seed_dial.m1_len = o->bytes.len;
+    }
+}
+
+/* Peer 0 answers where the core looks for a seed, and only then says who it is. */
+static void answer_as_the_seed(void)
+{
+    const uint8_t c_core[SL_KEY_LEN] = {0}; /* as core_new leaves it */
+    struct sl_hello h = {.crypto = &peers[0].crypto, .bundle = &bundle, .cert = sl_span_of(peers[0].cert, peers[0].cert_len),
+                         .id = peers[0].id, .wall_s = 1700000000};
+    uint8_t nonce[SL_NONCE_LEN] = {1}, m2[SL_M1_MAX];
+    const struct sl_addr seed = address_number(99);
+    struct sl_cert cert;
+    size_t len;
+    memset(&seed_dial, 0, sizeof seed_dial);
+    sl_gossip_unseed(g, &seed);
+    sl_gossip_seed(g, now, &seed);
+    for (unsigned i = 0; i < 100 && seed_dial.m1_len == 0; i++)
+        pass(SL_MS(50));
+    ck_assert_uint_gt(seed_dial.m1_len, 0);
+    ck_assert_int_eq(sl_hello_accept(&h, c_core, sl_span_of(seed_dial.m1, seed_dial.m1_len), nonce, &cert, m2, &len),
+                     SL_OK);
+    sl_gossip_receive(g, now, seed_dial.link, m2, len);
+    drain();
+}
+
+START_TEST(a_forger_is_not_met_as_a_seed_either)
+{
+    uint8_t fact[SL_VITALS_MAX];
+    on_out = look_for_the_seed;
+    for (int i = 0; i < SL_BAD_MAX; i++)
+        give(fact, forge(&peers[2], 6, 1, fact));
+    uint64_t proven = stats().links_proven;
+    answer_as_the_seed();
+    ck_assert_uint_eq(stats().links_proven, proven);
+    pass(SL_SEC(61));
+    answer_as_the_seed();
+    ck_assert_uint_eq(stats().links_proven, proven + 1);
+}
+END_TEST
+
 START_TEST(forgeries_do_not_use_up_the_quota_of_their_victim)
 {
     uint8_t fact[SL_VITALS_MAX];
@@ -510,6 +566,7 @@ int main(void)
     tcase_add_test(t, who_only_takes_back_what_it_said_has_time);
     tcase_add_test(t, over_an_edge_that_fails_sightings_go_to_the_accused_alone);
     tcase_add_test(t, a_forger_moves_nobody_and_is_refused_for_a_while);
+    tcase_add_test(t, a_forger_is_not_met_as_a_seed_either);
     tcase_add_test(t, forgeries_do_not_use_up_the_quota_of_their_victim);
     tcase_add_test(t, who_floods_with_its_own_facts_is_cut);
     tcase_add_test(t, a_claimed_address_and_one_accuser_fell_nobody);
