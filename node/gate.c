@@ -22,7 +22,7 @@
 #define EMPTY_EVERY SL_MS(50)
 #define LOOK_EVERY SL_MS(200)
 #define LOOKS_PER_SECOND 5
-#define FIRST_SHIFT 3 /* an address that comes too often is first held to an eighth */
+#define FIRST_SHIFT 4 /* an address that comes too often is first held to a sixteenth */
 #define SHIFT_MAX 12
 #define CALM_LOOKS 5 /* so long little has to come before more is let through */
 #define SAY_EVERY SL_SEC(60)
@@ -308,15 +308,16 @@ void sl_gate_shut(struct sl_gate *g, bool closed)
 
 /* ---- looking ------------------------------------------------------------------------------- */
 
-/* More than twice what it may: half as much. For a while less than half: twice as much, until all comes through. */
+/* Much more than it may: half as much. For a while less than it may: twice as much, until all comes through. What comes by
+ * chance differs from look to look, so there is room between the two. */
 static void adapt(struct sl_gate *g, sl_usec now, struct sl_gate_source *s, unsigned per_second)
 {
     const unsigned came = s->came * LOOKS_PER_SECOND;
     s->came = 0;
     if (s->shift == 0)
         return;
-    s->calm = came < per_second / 2 ? s->calm + 1 : 0;
-    if (came > 2 * per_second && s->shift < SHIFT_MAX) {
+    s->calm = came < per_second ? s->calm + 1 : 0;
+    if (came > 4 * per_second && s->shift < SHIFT_MAX) {
         s->shift++;
         g->changed = true;
     } else if (s->calm >= CALM_LOOKS) {

@@ -14,10 +14,10 @@
 /* An address, or a /64 of IPv6, may make so many connections at once, and so many a second from then on. A cold
  * start of a hundred nodes on one host stays below it. */
 #define SL_GATE_BURST 192
-#define SL_GATE_PER_SECOND 96
+#define SL_GATE_PER_SECOND 48
 /* All those together that have no link with us. */
 #define SL_GATE_ALL_BURST 768
-#define SL_GATE_ALL_PER_SECOND 192
+#define SL_GATE_ALL_PER_SECOND 64
 #define SL_GATE_SOURCES 64 /* addresses kept in mind */
 
 struct sl_gate_source {

@@ -133,6 +133,8 @@ static int set_common(void *socket)
          64}, /* messages of one link; what does not fit is dropped and repaired later */
         {ZMQ_RCVHWM, 16},          /* likewise; further ones wait in the kernel */
         {ZMQ_ROUTER_MANDATORY, 1}, /* say when there is no such connection, or no room */
+        /* With it, descriptors of peers that bring one routing id stay open after they were shut. Without it, what the second of
+         * two such peers has said stays in memory (SECURITY.md, "libzmq"). */
         {ZMQ_ROUTER_HANDOVER, 0},
         {ZMQ_HANDSHAKE_IVL, 3000},
         {ZMQ_HEARTBEAT_IVL, 0}, /* the core has its own, which prove more */
