@@ -1,5 +1,6 @@
 /* test_hello.c: nobody gets through the hello who does not hold the key his certificate names, nor by
- * standing in the middle. */
+ * standing in the middle: neither by relaying m1 or m2, nor by claiming another's C_d, answering as itself or
+ * reflecting (tests `in_the_middle_...`). */
 #include <check.h>
 #include <stdlib.h>
 
@@ -52,13 +53,13 @@ START_TEST(two_members_of_one_flock_prove_themselves_to_each_other)
 }
 END_TEST
 
-START_TEST(a_relayed_m1_fails_because_the_transport_saw_another_curve_key)
+START_TEST(in_the_middle_a_relayed_m1_fails_because_the_transport_saw_another_curve_key)
 {
     ck_assert_int_eq(accept_at(&at_acceptor, c_m), SL_REASON_SIG);
 }
 END_TEST
 
-START_TEST(an_m2_made_for_another_curve_key_fails_at_the_dialler)
+START_TEST(in_the_middle_a_relayed_m2_made_for_another_curve_key_fails_at_the_dialler)
 {
     /* The member dials the acceptor itself and hands the answer on. */
     uint8_t own[SL_M1_MAX];
@@ -68,7 +69,15 @@ START_TEST(an_m2_made_for_another_curve_key_fails_at_the_dialler)
 }
 END_TEST
 
-START_TEST(a_member_who_answers_as_itself_is_not_whom_the_dialler_wants)
+START_TEST(in_the_middle_who_claims_the_diallers_curve_key_is_not_believed)
+{
+    /* Its own certificate and signature, over the key that the dialler has and it has not. */
+    m1_len = sl_hello_dial(&at_member, c_d, nonce, &acceptor.id, m1);
+    ck_assert_int_eq(accept_at(&at_acceptor, c_m), SL_REASON_SIG);
+}
+END_TEST
+
+START_TEST(in_the_middle_a_member_who_answers_as_itself_is_not_whom_the_dialler_wants)
 {
     ck_assert_int_eq(accept_at(&at_member, c_d), SL_REASON_WANT);
     m1_len = sl_hello_dial(&at_dialler, c_d, nonce, &member.id, m1);
@@ -77,10 +86,23 @@ START_TEST(a_member_who_answers_as_itself_is_not_whom_the_dialler_wants)
 }
 END_TEST
 
-START_TEST(an_m1_that_comes_back_to_its_sender_is_refused)
+START_TEST(in_the_middle_an_m1_reflected_to_its_sender_is_refused)
 {
     m1_len = sl_hello_dial(&at_dialler, c_d, nonce, NULL, m1);
     ck_assert_int_eq(accept_at(&at_dialler, c_d), SL_REASON_SELF);
+}
+END_TEST
+
+START_TEST(in_the_middle_an_m1_reflected_as_m2_is_refused)
+{
+    memcpy(m2, m1, m1_len);
+    m2_len = m1_len;
+    ck_assert_int_ne(finish(), SL_OK);
+    m2[0] = SL_M2; /* and dressed up as one: it is 17 bytes longer before its tail */
+    ck_assert_int_ne(finish(), SL_OK);
+    memmove(m2 + 18, m2 + 35, m1_len - 35);
+    m2_len = m1_len - 17;
+    ck_assert_int_ne(finish(), SL_OK);
 }
 END_TEST
 
@@ -230,10 +252,12 @@ int main(void)
     tcase_add_checked_fixture(t, setup, NULL);
     tcase_set_timeout(t, 120);
     tcase_add_test(t, two_members_of_one_flock_prove_themselves_to_each_other);
-    tcase_add_test(t, a_relayed_m1_fails_because_the_transport_saw_another_curve_key);
-    tcase_add_test(t, an_m2_made_for_another_curve_key_fails_at_the_dialler);
-    tcase_add_test(t, a_member_who_answers_as_itself_is_not_whom_the_dialler_wants);
-    tcase_add_test(t, an_m1_that_comes_back_to_its_sender_is_refused);
+    tcase_add_test(t, in_the_middle_a_relayed_m1_fails_because_the_transport_saw_another_curve_key);
+    tcase_add_test(t, in_the_middle_a_relayed_m2_made_for_another_curve_key_fails_at_the_dialler);
+    tcase_add_test(t, in_the_middle_who_claims_the_diallers_curve_key_is_not_believed);
+    tcase_add_test(t, in_the_middle_a_member_who_answers_as_itself_is_not_whom_the_dialler_wants);
+    tcase_add_test(t, in_the_middle_an_m1_reflected_to_its_sender_is_refused);
+    tcase_add_test(t, in_the_middle_an_m1_reflected_as_m2_is_refused);
     tcase_add_test(t, an_m2_for_an_earlier_m1_is_refused);
     tcase_add_test(t, another_flock_is_refused_by_its_certificate);
     tcase_add_test(t, while_doors_are_rotated_either_order_proves_itself_to_the_other);
