@@ -42,7 +42,7 @@ struct sl_gate {
     const struct sl_log *log;
 };
 
-/* Make both sockets; the one for libzmq, which is then libzmq's to close, is *ret_listener. 0, EUNAVAIL (in
+/* Make both sockets; the one to lend to libzmq, the caller's to close, is *ret_listener. 0, EUNAVAIL (in
  * use, not of this host), EIO. */
 int sl_gate_open(struct sl_gate *g, const struct sl_addr *listen, const struct sl_log *log,
                  int *ret_listener, struct sl_addr *ret_bound) SL_MUST_USE;

@@ -10,17 +10,13 @@
 
 #include "base/error.h"
 
-#define EVENTS                                                                                     \
-    (ZMQ_EVENT_CONNECTED | ZMQ_EVENT_CLOSED | ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED |        \
-     ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |                        \
-     ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH)
-
-int sl_monitor_open(struct sl_monitor *m, void *zmq_context, void *watched, const char *name)
+int sl_monitor_open(struct sl_monitor *m, void *zmq_context, void *watched, int events,
+                    const char *name)
 {
     int linger = 0;
     m->watched = watched;
     m->socket = NULL;
-    if (zmq_socket_monitor(watched, name, EVENTS) < 0)
+    if (zmq_socket_monitor(watched, name, events) < 0)
         goto fail;
     m->socket = zmq_socket(zmq_context, ZMQ_PAIR);
     if (m->socket == NULL || zmq_setsockopt(m->socket, ZMQ_LINGER, &linger, sizeof linger) < 0 ||

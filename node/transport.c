@@ -201,9 +201,11 @@ static int open_sockets(struct sl_transport *t, const struct sl_addr *listen,
         return zmq_failure("do what is needed for a closed flock (is it built with CURVE?)");
     r = learn_counter(t);
     if (r == 0)
-        r = sl_monitor_open(&t->in_monitor, t->context, t->in, "inproc://starling.in");
+        r = sl_monitor_open(&t->in_monitor, t->context, t->in, SL_MONITOR_LINKS,
+                            "inproc://starling.in");
     if (r == 0)
-        r = sl_monitor_open(&t->out_monitor, t->context, t->out, "inproc://starling.out");
+        r = sl_monitor_open(&t->out_monitor, t->context, t->out, SL_MONITOR_LINKS,
+                            "inproc://starling.out");
     if (r == 0)
         r = sl_listen_open(t, listen, identity);
     return r;

@@ -47,7 +47,7 @@ int sl_transport_open(const struct sl_addr *listen, const struct sl_identity *id
 void sl_transport_close(struct sl_transport *t);
 
 /* Listen on the first door and dial all, from now on; links stay. Those of `identity` are borrowed for the call. 0, or
- * STARLING_ELIMIT, EIO: all is as it was, and a start of the process would do it. */
+ * STARLING_ELIMIT, EIO: all is as it was, and a start of the process would do it. Waits for libzmq's thread, up to a second. */
 int sl_transport_doors(struct sl_transport *t, const struct sl_identity *identity) SL_MUST_USE;
 
 #define SL_TRANSPORT_POLL_MAX 8

@@ -23,6 +23,8 @@
 #include "base/error.h"
 #include "node/transport_parts.h"
 
+#define WAIT_MS 1000 /* for libzmq's thread; it usually takes less than one */
+
 /* One more listener of libzmq's on our socket, for this door. */
 static int add_listener(struct sl_transport *t, const uint8_t secret[32])
 {
@@ -81,6 +83,32 @@ static int open_deaf(struct sl_transport *t)
     return r;
 }
 
+/* zmq_bind returns before libzmq's thread has told epoll of the listener: had its number another meaning by then, it
+ * would be the other socket that epoll knows, and the end would abort. That thread does what it is told in order, so an event of
+ * a connection that was asked for later says that the listeners are in. It leads to the deaf socket, and nowhere. */
+static int wait_for_listeners(struct sl_transport *t)
+{
+    char text[SL_ADDR_TEXT], endpoint[SL_ADDR_TEXT + 8];
+    struct sl_addr deaf;
+    struct sl_monitor monitor = {.socket = NULL};
+    void *socket = zmq_socket(t->context, ZMQ_DEALER);
+    const int linger = 0;
+    bool seen = false;
+    if (socket != NULL && zmq_setsockopt(socket, ZMQ_LINGER, &linger, sizeof linger) == 0 &&
+        sl_addr_of_socket(t->deaf_fd, &deaf) &&
+        sl_monitor_open(&monitor, t->context, socket, ZMQ_EVENT_CONNECT_DELAYED,
+                        "inproc://starling.listeners") == 0) {
+        sl_addr_format(text, &deaf);
+        (void)snprintf(endpoint, sizeof endpoint, "tcp://%s", text);
+        zmq_pollitem_t item = {.socket = monitor.socket, .events = ZMQ_POLLIN};
+        seen = zmq_connect(socket, endpoint) == 0 && zmq_poll(&item, 1, WAIT_MS) == 1;
+    }
+    sl_monitor_close(&monitor);
+    if (socket != NULL)
+        (void)zmq_close(socket);
+    return seen ? 0 : sl_fail(STARLING_EIO, "ZeroMQ does not come to listen within %d ms", WAIT_MS);
+}
+
 int sl_transport_doors(struct sl_transport *t, const struct sl_identity *identity)
 {
     if (memcmp(t->door_public[0], identity->bundle.door_public, SL_KEY_LEN) != 0) {
@@ -90,10 +118,14 @@ int sl_transport_doors(struct sl_transport *t, const struct sl_identity *identit
         int r = open_deaf(t);
         if (r == 0)
             r = add_listener(t, identity->door_secret);
+        if (r == 0)
+            r = wait_for_listeners(t);
         if (r < 0)
             return r;
-        /* dup3 over an open number fails in no way that is of this world. */
-        (void)dup3(t->deaf_fd, t->listener_fd[t->n_listeners - 2], O_CLOEXEC);
+        /* Those before too: one of them may be left by a change that failed. dup3 over an open number fails in no way that
+         * is of this world. */
+        for (size_t i = 0; i + 1 < t->n_listeners; i++)
+            (void)dup3(t->deaf_fd, t->listener_fd[i], O_CLOEXEC);
     }
     take_doors(t, identity);
     return 0;
