@@ -12,6 +12,7 @@
  *     ring.c   who is whose neighbour
  *     verdict.c  accusations and what follows from them
  *     twins.c  two live nodes of one name
+ *     clone.c  two processes with one key
  *     spread.c flooding; pages for whoever lacks something
  *     sync.c   finding out who lacks what
  *     self.c   what this node publishes of itself
@@ -319,7 +320,6 @@ struct sl_gossip {
     /* what we publish */
     struct sl_span record_sections, vitals_sections; /* owned copies */
     uint64_t seq, answered, heard_seen; /* heard_seen: highest `seen` anybody held against us */
-    sl_usec jumped_at;
     uint64_t state;
     sl_usec vitals_due, sightings_due, answer_due;
     bool vitals_urgent;
@@ -355,7 +355,9 @@ struct sl_gossip {
     size_t n_twins;
     struct sl_id conflicts[16];
     size_t n_conflicts;
-    bool tell_stale, tell_left;
+    bool must_yield;  /* a live copy of this node was met: before the verb ends we give way */
+    bool yielded;     /* no connections, and nothing is said, until there is another key */
+    bool tell_stale, tell_left, tell_yielded;
 
     struct sl_gossip_stats stats;
 };
@@ -566,6 +568,14 @@ void twins_look(struct sl_gossip *g, uint32_t index);
 void twins_tick(struct sl_gossip *g);
 sl_usec twins_deadline(const struct sl_gossip *g);
 
+/* clone.c */
+/* Whether something in our name, whose signature was not looked at yet, is nothing that we have said in this life. */
+bool clone_is_foreign(const struct sl_gossip *g, const struct sl_fact_header *h, struct sl_span bytes);
+/* That, and it bears our signature. */
+void clone_met(struct sl_gossip *g, const struct sl_fact_header *h);
+/* Give way, if we have to: connections end, so not while one is being read. */
+void clone_settle(struct sl_gossip *g);
+
 /* What a fact takes of its origin's quota. */
 static inline unsigned fact_price(size_t len)
 {
@@ -590,6 +600,7 @@ void spread_push(struct sl_gossip *g, uint32_t member, uint8_t kind, uint32_t co
 void spread_fact(struct sl_gossip *g, struct sl_fact *f, uint32_t conn);
 void spread_forget(struct sl_gossip *g, uint32_t member);
 void spread_conn_gone(struct sl_gossip *g, uint32_t conn);
+void spread_drop_all(struct sl_gossip *g);
 void spread_tick(struct sl_gossip *g);
 void spread_fini(struct sl_gossip *g);
 
@@ -607,7 +618,6 @@ int self_publish_later(struct sl_gossip *g, uint8_t kind, struct sl_span body);
 void self_vitals_soon(struct sl_gossip *g, sl_usec at, bool urgent);
 void self_sightings_changed(struct sl_gossip *g, bool urgent, bool withdrawn);
 void self_accused(struct sl_gossip *g, struct sl_version seen, bool by_quorum);
-void self_foreign(struct sl_gossip *g, const struct sl_fact_header *header);
 void self_tick(struct sl_gossip *g);
 sl_usec self_deadline(const struct sl_gossip *g);
 

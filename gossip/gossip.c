@@ -120,6 +120,10 @@ static void leave_progress(struct sl_gossip *g)
 void sl_gossip_tick(struct sl_gossip *g, sl_usec now)
 {
     enter(g, now);
+    if (g->yielded) { /* what it last knew stays as it was */
+        leave_progress(g);
+        return;
+    }
     link_tick(g);
     watch_tick(g);
     verdict_tick(g);
@@ -136,6 +140,8 @@ sl_usec sl_gossip_deadline(struct sl_gossip *g)
     sl_usec t = sl_earlier(link_deadline(g), watch_deadline(g));
     t = sl_earlier(t, sl_earlier(verdict_deadline(g), self_deadline(g)));
     t = sl_earlier(t, sl_earlier(g->spread_due, sl_earlier(g->next_sweep, twins_deadline(g))));
+    if (g->yielded)
+        t = SL_NEVER;
     g->due = t < g->now ? g->now : t;
     return g->due;
 }
@@ -150,7 +156,7 @@ void sl_gossip_wall(struct sl_gossip *g, sl_usec wall_offset_us)
 bool sl_gossip_accept(struct sl_gossip *g, sl_usec now, sl_link link, const uint8_t c_d[SL_KEY_LEN])
 {
     enter(g, now);
-    return link_accept(g, link, c_d);
+    return !g->yielded && link_accept(g, link, c_d);
 }
 
 void sl_gossip_link(struct sl_gossip *g, sl_usec now, sl_link link, enum sl_link_event event)
@@ -258,6 +264,7 @@ void sl_gossip_receive(struct sl_gossip *g, sl_usec now, sl_link link, const voi
     sl_read_init(&r, p, len);
     dispatch(g, c, &r);
     verdict_settle(g);
+    clone_settle(g);
     g->stats.refused_frame += r.failed;
     if (c->link != link) /* it ended meanwhile */
         return;
@@ -356,5 +363,5 @@ void sl_gossip_info(const struct sl_gossip *g, struct sl_gossip_info *ret)
                                    .n_members = g->n_members,
                                    .n_alive = g->n_by_status[SL_ALIVE] + g->n_by_status[SL_SUSPECT],
                                    .n_edges = n_edges, .n_links = n_links, .n_facts = g->tree->count[0],
-                                   .isolated = g->isolated, .stats = g->stats};
+                                   .isolated = g->isolated, .yielded = g->yielded, .stats = g->stats};
 }

@@ -90,6 +90,10 @@ struct sl_span sl_gossip_revoked(const struct sl_gossip *g);
  * is taken, and published with the next record), EAUTH (not for this flock, or not signed by one of them), EINVAL
  * (another node's). */
 int sl_gossip_renew(struct sl_gossip *g, sl_usec now, const struct sl_bundle *bundle, struct sl_span cert) SL_MUST_USE;
+/* After SL_EV_YIELDED, until which nothing is said to anybody and nobody let in: be somebody else, with what this core
+ * knows and offers. `ports.crypto` signs with the new key already. 0, STARLING_EAUTH (the certificate does not verify or
+ * is of the old key, or there was no such event), ENOMEM (as before the call). */
+int sl_gossip_rekey(struct sl_gossip *g, sl_usec now, struct sl_span cert, uint64_t epoch) SL_MUST_USE;
 /* The wall clock was stepped. */
 void sl_gossip_wall(struct sl_gossip *g, sl_usec wall_offset_us);
 /* Do what is due. Early and extra calls are harmless. */
@@ -126,6 +130,7 @@ enum sl_event_type {
     SL_EV_FORGOTTEN, /* it is no longer in the table */
     SL_EV_CONFLICT, /* two live nodes of one name, or one key from two places */
     SL_EV_STALE,    /* this node is cut off: `status` is SL_DOWN; or no longer: SL_ALIVE */
+    SL_EV_YIELDED,  /* another process lives with this node's key: this one has given way, see sl_gossip_rekey */
     SL_EV_LEFT      /* our goodbye is known, or nobody is there to hear it */
 };
 
@@ -181,6 +186,7 @@ struct sl_gossip_info {
     size_t n_links;    /* all connections */
     size_t n_facts;
     bool isolated;
+    bool yielded;      /* to a copy of this node: out of the flock */
     struct sl_gossip_stats stats;
 };
 void sl_gossip_info(const struct sl_gossip *g, struct sl_gossip_info *ret);

@@ -159,41 +159,6 @@ static void publish_sightings(struct sl_gossip *g)
     g->sightings_at = g->now;
 }
 
-/* ---- somebody speaks in our name -------------------------------------------------------- */
-
-static bool publish_all(struct sl_gossip *g)
-{
-    bool good = self_publish_record(g) == 0;
-    g->n_published = 0;
-    self_vitals_soon(g, g->now, true);
-    self_sightings_changed(g, true, false);
-    return good;
-}
-
-/* A fact of our own origin from outside: an echo of what we said, or what an earlier life of ours, or a copy
- * of this machine, said. A newer epoch than ours: jump above it, once; whoever does it again is a clone. */
-void self_foreign(struct sl_gossip *g, const struct sl_fact_header *header)
-{
-    struct sl_version own = {g->config.epoch, g->seq};
-    if (sl_version_cmp(header->version, own) <= 0)
-        return;
-    bool again = g->jumped_at && g->now - g->jumped_at < SL_QUIET_RESET;
-    g->jumped_at = g->now;
-    uint64_t ms = (header->version.epoch > own.epoch ? header->version.epoch : own.epoch) >> 16;
-    if (ms + 1 >= UINT64_C(1) << 47) { /* no epoch is left above it: only a copy of our key can say so */
-        table_conflict(g, &g->id);
-        return;
-    }
-    g->config.epoch = (ms + 1) << 16 | (sl_rand_u64(&g->rand) & 0xffff);
-    g->seq = g->answered = g->heard_seen = 0;
-    if (again)
-        table_conflict(g, &g->id);
-    sl_log(g->ports.log, again ? SL_WARNING : SL_INFO,
-           again ? "another node speaks with this node's key again; a copied machine? new epoch taken"
-                 : "an earlier life of this node is remembered with a newer epoch; new epoch taken");
-    publish_all(g);
-}
-
 void self_tick(struct sl_gossip *g)
 {
     if (g->now >= g->answer_due)

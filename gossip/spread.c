@@ -295,6 +295,13 @@ void spread_conn_gone(struct sl_gossip *g, uint32_t conn)
         bit_clear(&g->waiting[i], conn);
 }
 
+void spread_drop_all(struct sl_gossip *g)
+{
+    while (g->n_waiting > 0)
+        drop(g, g->n_waiting - 1);
+    g->spread_due = SL_NEVER;
+}
+
 /* ---- sending ---------------------------------------------------------------------------- */
 
 #define FRAME_HEAD 6 /* array 32 header and the message's type */

@@ -603,9 +603,9 @@ bool table_merge(struct sl_gossip *g, struct sl_span bytes, uint32_t from)
         return false;
     }
     if (from != NONE && sl_id_eq(&h.origin, &g->id)) {
-        bool newer = sl_version_cmp(h.version, (struct sl_version){g->config.epoch, g->seq}) > 0;
-        if (newer && g->conns[from].strange - g->now <= SL_STRANGE_MAX && is_signed(g, bytes, from))
-            self_foreign(g, &h);
+        if (clone_is_foreign(g, &h, bytes) && g->conns[from].strange - g->now <= SL_STRANGE_MAX &&
+            is_signed(g, bytes, from))
+            clone_met(g, &h);
         return false;
     }
     if (revoke_refuses(g, &h, NULL)) {
@@ -719,6 +719,11 @@ bool sl_gossip_next_event(struct sl_gossip *g, struct sl_event *ret)
         g->tell_stale = false;
         *ret = (struct sl_event){.type = SL_EV_STALE, .id = g->id, .self = true,
                                  .status = g->isolated ? SL_DOWN : SL_ALIVE};
+        return true;
+    }
+    if (g->tell_yielded) {
+        g->tell_yielded = false;
+        *ret = (struct sl_event){.type = SL_EV_YIELDED, .id = g->id, .self = true};
         return true;
     }
     if (g->tell_left) {

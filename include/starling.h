@@ -103,7 +103,8 @@ enum starling_event_type {
     STARLING_INSTANCE_ADDED = 5,
     STARLING_INSTANCE_CHANGED = 6,
     STARLING_INSTANCE_REMOVED = 7,
-    STARLING_CONFLICT = 8, /* two live nodes share one name, or one key speaks from two places */
+    STARLING_CONFLICT = 8, /* two live nodes share one name; or, with the id that this node has had, another
+                            * process lives with its key: it has another id now, or is out (picks are stale) */
     STARLING_RESYNC = 9,   /* events were lost to overflow: list again, nothing before counts */
     STARLING_PANIC = 10,   /* fewer than half of a service's instances are fit (STARLING_F_PANIC) */
     STARLING_CALM = 11     /* enough are again, or nobody offers it any more */
@@ -171,7 +172,8 @@ STARLING_API void starling_close(starling_node *node);
 STARLING_API int starling_wait_members(starling_node *node, unsigned n,
                                        int timeout_ms) STARLING_MUST_USE;
 
-/* This node's flock, name, id and advertised address. Valid until the node is closed. Callbacks may call. */
+/* This node's flock, name, id and advertised address. Valid until the node is closed. Callbacks may call.
+ * The id is another, behind another pointer, after a STARLING_CONFLICT about this node: see there. */
 STARLING_API const char *starling_node_flock(const starling_node *node);
 STARLING_API const char *starling_node_name(const starling_node *node);
 STARLING_API const char *starling_node_id(const starling_node *node);

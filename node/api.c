@@ -204,6 +204,7 @@ static void node_free(starling_node *node)
     sl_commands_fini(&node->commands);
     sl_store_free(node->store);
     sl_identity_fini(&node->identity);
+    sl_own_id_free(node);
     if (node->wake_fd >= 0)
         (void)close(node->wake_fd);
     pthread_cond_destroy(&node->wait_cond);
@@ -237,8 +238,7 @@ static int open_identity(starling_node *node)
     node->reveal.crypto = &node->crypto;
     node->reveal.keyring = &node->identity.keyring;
     node->reveal.flock = node->identity.bundle.flock;
-    sl_hex(node->id_hex, node->identity.id.b, SL_ID_LEN);
-    return 0;
+    return sl_own_id_set(node);
 }
 
 static int open_transport(starling_node *node)
@@ -275,6 +275,11 @@ static uint64_t host_hash(const uint8_t flock[SL_FLOCK_LEN])
     return 0;
 }
 
+uint64_t sl_epoch_of(int64_t wall_us, uint64_t chance)
+{
+    return ((uint64_t)(wall_us / 1000) << 16 | (chance & 0xffff)) & INT64_MAX;
+}
+
 static int open_core(starling_node *node, sl_usec now, sl_barrier *barrier)
 {
     uint64_t chance[4];
@@ -290,7 +295,7 @@ static int open_core(starling_node *node, sl_usec now, sl_barrier *barrier)
         .host = host_hash(node->identity.bundle.flock),
         .lasting = node->identity.lasting,
         .seed = chance[0],
-        .epoch = ((uint64_t)(wall / 1000) << 16 | (chance[1] & 0xffff)) & INT64_MAX,
+        .epoch = sl_epoch_of(wall, chance[1]),
         .wall_offset_us = node->wall_offset_us,
     };
     memcpy(config.c_d, node->identity.dial_public, SL_KEY_LEN);
@@ -425,7 +430,8 @@ const char *starling_node_name(const starling_node *node)
 
 const char *starling_node_id(const starling_node *node)
 {
-    return node != NULL ? node->id_hex : "";
+    /* Pairs with the store in sl_own_id_set(). */
+    return node != NULL ? atomic_load_explicit(&node->id_hex, memory_order_acquire) : "";
 }
 
 const char *starling_node_address(const starling_node *node)

@@ -59,14 +59,21 @@ int sl_secret_read(const char *path, const char magic[16], uint8_t *secret, size
     return r;
 }
 
-int sl_secret_create(const char *path, const char magic[16], const uint8_t *secret, size_t len)
+/* Its length. */
+static size_t secret_file(uint8_t file[SL_SECRET_FILE_MAX], const char magic[16],
+                          const uint8_t *secret, size_t len)
 {
-    uint8_t file[SL_SECRET_FILE_MAX];
     const size_t body = MAGIC_LEN + len;
     memcpy(file, magic, MAGIC_LEN);
     memcpy(file + MAGIC_LEN, secret, len);
     crypto_generichash(file + body, SUM_LEN, file, body, NULL, 0);
-    int r = sl_file_create(path, file, body + SUM_LEN, 0600);
+    return body + SUM_LEN;
+}
+
+int sl_secret_create(const char *path, const char magic[16], const uint8_t *secret, size_t len)
+{
+    uint8_t file[SL_SECRET_FILE_MAX];
+    int r = sl_file_create(path, file, secret_file(file, magic, secret, len), 0600);
     int reason = errno;
     sodium_memzero(file, sizeof file);
     errno = reason;
@@ -77,6 +84,14 @@ int sl_secret_make(const char *path, const char magic[16], const uint8_t *secret
 {
     int r = sl_secret_create(path, magic, secret, len);
     return r == STARLING_EEXIST ? 0 : r;
+}
+
+int sl_secret_replace(const char *path, const char magic[16], const uint8_t *secret, size_t len)
+{
+    uint8_t file[SL_SECRET_FILE_MAX];
+    int r = sl_file_write(path, file, secret_file(file, magic, secret, len), 0600);
+    sodium_memzero(file, sizeof file);
+    return r;
 }
 
 /* ---- the authority ---------------------------------------------------------------------- */

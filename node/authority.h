@@ -41,4 +41,7 @@ int sl_secret_make(const char *path, const char magic[16], const uint8_t *secret
     SL_MUST_USE;
 int sl_secret_create(const char *path, const char magic[16], const uint8_t *secret, size_t len)
     SL_MUST_USE;
+/* In the place of the one that is there, whole or not at all. 0 or STARLING_EIO. */
+int sl_secret_replace(const char *path, const char magic[16], const uint8_t *secret, size_t len)
+    SL_MUST_USE;
 #endif

@@ -132,7 +132,7 @@ json_t *sl_json_info(const starling_node *node, sl_usec now)
         json_integer(getpid()), "uptime_ms", json_integer((now - node->started) / 1000), "epoch",
         json_integer((json_int_t)g.version.epoch), "root", json_string(root), "members",
         json_integer((json_int_t)g.n_members), "alive", json_integer((json_int_t)g.n_alive),
-        "isolated", json_boolean(g.isolated), "remembered",
+        "isolated", json_boolean(g.isolated), "yielded", json_boolean(g.yielded), "remembered",
         json_integer((json_int_t)sl_snapshot_remembered(node)), "edges",
         json_integer((json_int_t)g.n_edges), "links", json_integer((json_int_t)g.n_links), "facts",
         json_integer((json_int_t)g.n_facts), "revoked",

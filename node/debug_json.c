@@ -109,11 +109,12 @@ json_t *sl_json_member(const starling_node *node, const struct sl_member_info *m
     sl_json_member_name(node, m, name);
     if (known)
         sl_addr_format(address, &record.addr);
+    const char *status = m->self && node->out ? "yielded" : status_name(m->status);
     sl_usec heard = m->self || m->heard_us > now ? 0 : now - m->heard_us;
     return sl_json_object(
         "id", id_text(&m->id), "name", text_of(name), "address", json_string(address), "zone",
         sl_json_text(known ? (const char *)record.zone.p : "", known ? record.zone.len : 0),
-        "status", json_string(status_name(m->status)), "epoch",
+        "status", json_string(status), "epoch",
         json_integer((json_int_t)m->version.epoch), "heard_ms", json_integer(heard / 1000),
         "services", json_integer((json_int_t)sl_store_n_services(node->store, &m->id)), "self",
         json_boolean(m->self), "neighbour", json_boolean(m->neighbour), NULL);

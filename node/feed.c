@@ -115,6 +115,9 @@ static int take(starling_node *node, const struct sl_event *event, sl_usec now)
     case SL_EV_CONFLICT:
         conflict(node, &event->id);
         return 0;
+    case SL_EV_YIELDED:
+        sl_yield(node, now);
+        return 0;
     case SL_EV_STALE:
         node->isolated = event->status == SL_DOWN;
         sl_store_stale(node->store, node->isolated || sl_snapshot_waits(node));

@@ -59,6 +59,14 @@ int sl_node_key_read(const char *path, uint8_t seed[32])
     return sl_secret_read(path, key_magic, seed, 32);
 }
 
+static int key_path(const char *state_dir, char out[PATH_MAX])
+{
+    int n = snprintf(out, PATH_MAX, "%s/node.key", state_dir);
+    if (n < 0 || n >= PATH_MAX)
+        return sl_fail(STARLING_EIO, "the path %.64s... is too long", state_dir);
+    return 0;
+}
+
 /* The node's own key: from the state directory (made there on first use), or new and for this
  * process. */
 static int own_key(const char *state_dir, struct sl_identity *identity)
@@ -69,9 +77,9 @@ static int own_key(const char *state_dir, struct sl_identity *identity)
         sl_entropy(seed, sizeof seed);
     } else {
         char path[PATH_MAX];
-        int n = snprintf(path, sizeof path, "%s/node.key", state_dir);
-        if (n < 0 || (size_t)n >= sizeof path)
-            return sl_fail(STARLING_EIO, "the path %.64s... is too long", state_dir);
+        r = key_path(state_dir, path);
+        if (r < 0)
+            return r;
         r = sl_node_key_read(path, seed);
         if (r == STARLING_ENOENT) {
             sl_entropy(seed, sizeof seed);
@@ -368,6 +376,42 @@ int sl_identity_load(const struct sl_identity_options *options, struct sl_identi
         *ret = identity;
     }
     sl_identity_fini(&identity);
+    return r;
+}
+
+static int exchange_key(const char *state_dir, const uint8_t seed[32])
+{
+    char path[PATH_MAX];
+    int r = key_path(state_dir, path);
+    return r < 0 ? r : sl_secret_replace(path, key_magic, seed, 32);
+}
+
+int sl_identity_renew(const struct sl_identity_options *options, struct sl_identity *identity)
+{
+    struct sl_identity next = *identity;
+    struct sl_ca ca;
+    uint8_t seed[32];
+    int r = sl_ca_open(identity->authority, &ca);
+    if (r < 0)
+        return r == STARLING_ENOENT ? STARLING_EIO : r;
+    sl_entropy(seed, sizeof seed);
+    sl_signer_from_seed(&next.signer, seed);
+    r = issue(&ca, options, &next);
+    sl_ca_fini(&ca);
+    if (r == 0)
+        r = check(options, &next);
+    if (r == 0 && options->state_dir != NULL)
+        r = exchange_key(options->state_dir, seed);
+    if (r == 0) { /* not the whole: an application's thread may be reading the name */
+        identity->signer = next.signer;
+        identity->id = next.id;
+        memcpy(identity->cert, next.cert, next.cert_len);
+        identity->cert_len = next.cert_len;
+        identity->not_before = next.not_before;
+        identity->not_after = next.not_after;
+    }
+    sodium_memzero(seed, sizeof seed);
+    sl_identity_fini(&next);
     return r;
 }
 

@@ -210,6 +210,7 @@ static void look_at_the_wall(starling_node *node, sl_usec now)
     int64_t offset = sl_wall_us() - sl_now();
     sl_renewal_turn(node, now, (now + offset) / SL_SEC(1));
     sl_revocations_turn(node, now);
+    sl_yield_turn(node, now);
     int64_t step = offset - node->wall_offset_us;
     if (step > -WALL_STEP && step < WALL_STEP)
         return;

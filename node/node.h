@@ -24,6 +24,7 @@
 #include "node/snapshot.h"
 #include "node/state.h"
 #include "node/transport.h"
+#include "node/yield.h"
 #include "store/store.h"
 
 #define SL_EVENTS_KEPT 512 /* ring of past events, for watchers that resume with `since` */
@@ -67,7 +68,6 @@ struct starling_node {
     struct sl_settings settings;
     struct sl_identity identity;
     unsigned process; /* sl_process() of who may use the handle; a forked child may not */
-    char id_hex[STARLING_ID_MAX];
     char address[STARLING_ADDRESS_MAX];
     struct sl_addr advertised;
     starling_options options; /* callbacks */
@@ -102,11 +102,15 @@ struct starling_node {
     sl_usec deliver_at;     /* no batch of changes to the application before this */
     bool changes_wait;      /* there may be some */
     sl_usec refeed_at;      /* memory was short: feed the store anew; SL_NEVER = no */
+    bool out;               /* gave way to another process with its key, and has no other */
+    sl_usec out_said_at;    /* when to say so again */
     bool isolated;          /* the core says so: cut off from everybody */
     bool leaving, left;
     sl_usec leave_at; /* the latest end of leaving */
 
     /* shared */
+    const char *_Atomic id_hex; /* the present one of own_ids, which are the I/O thread's */
+    struct sl_own_id *own_ids;
     pthread_mutex_t store_lock;  /* views open and close, publish tries */
     struct sl_events events;
     int wake_fd; /* eventfd: commands wait */
@@ -123,6 +127,9 @@ int64_t sl_wall_us(void);
 /* Milliseconds of a monotonic clock that costs no system call and moves in steps of up to 10; wraps.
  * What picks are given. */
 uint32_t sl_coarse_ms(void);
+
+/* An epoch drawn at this wall clock: 48 bits of milliseconds, 16 of chance. */
+uint64_t sl_epoch_of(int64_t wall_us, uint64_t chance);
 
 /* Which process this is: changes in a child after fork(), costs no system call. */
 unsigned sl_process(void);

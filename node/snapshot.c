@@ -378,12 +378,28 @@ void sl_snapshot_changed(starling_node *node, sl_usec now)
     s->changed = s->seen_any = true;
 }
 
+void sl_snapshot_pause(starling_node *node)
+{
+    finish(node, true);
+}
+
+void sl_snapshot_rekey(starling_node *node, sl_usec now)
+{
+    struct sl_snapshot *s = &node->snapshot;
+    if (!s->kept)
+        return;
+    sl_snapshot_owner_init(&s->owner, &node->crypto, node->identity.bundle.flock,
+                           &node->identity.id, node->identity.signer.seed);
+    s->sum = 0; /* what the disk has is another's */
+    sl_snapshot_changed(node, now);
+}
+
 /* ---- in time ------------------------------------------------------------------------------ */
 
 static bool may_save(const starling_node *node)
 {
     const struct sl_snapshot *s = &node->snapshot;
-    return s->kept && s->seen_any && s->remembered == NULL;
+    return s->kept && s->seen_any && s->remembered == NULL && !node->out; /* that view is old */
 }
 
 void sl_snapshot_turn(starling_node *node, sl_usec now)

@@ -52,6 +52,9 @@ bool sl_snapshot_heard(starling_node *node, const struct sl_id *id, uint64_t epo
  * and before they are published. */
 void sl_snapshot_turn(starling_node *node, sl_usec now);
 sl_usec sl_snapshot_deadline(const starling_node *node);
+/* Around a change of this node's key, which seals the file: wait for the disk; seal anew. */
+void sl_snapshot_pause(starling_node *node);
+void sl_snapshot_rekey(starling_node *node, sl_usec now);
 /* Write what is known now, before everybody is gone from sight. */
 void sl_snapshot_leave(starling_node *node, sl_usec now);
 /* Wait for the disk; nothing is served from memory any more but by the store. */

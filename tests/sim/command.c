@@ -187,6 +187,31 @@ static bool start(struct call *c)
     return ok;
 }
 
+/* copy SET of NODE [bare]: they run with its key, where they are */
+static bool copy(struct call *c)
+{
+    struct sim_set set, of;
+    unsigned flags = 0;
+    if (!next_set(c, &set))
+        return false;
+    if ((!next_is(c, "of") && !fail(c, "copy SET of whom?")) || !next_set(c, &of)) {
+        sim_set_fini(&set);
+        return false;
+    }
+    while (start_flags(c, &flags))
+        ;
+    bool ok = done(c);
+    size_t whose = 0;
+    while (whose < c->w->n && !sim_set_has(&of, whose))
+        whose++;
+    for (size_t i = 0; i < c->w->n && whose < c->w->n && ok && !c->dry; i++)
+        if (sim_set_has(&set, i))
+            sim_copy(c->w, i, whose, flags);
+    sim_set_fini(&set);
+    sim_set_fini(&of);
+    return ok;
+}
+
 /* roll SET every D pause D [kill] [new] [bare]: one after the other goes and comes back.
  * restart SET [pause D] [kill] [new] [bare]: all at once. */
 static bool roll(struct call *c, bool one_by_one)
@@ -507,6 +532,7 @@ static const struct {
     {"delay", delay},      {"heal", heal},       {"reset", reset}, {"update", update},
     {"health", health},    {"record", record},   {"calm", calm},   {"swarm", swarm},
     {"measure", measure},  {"expect", expect},   {"lie", lie},     {"truth", truth},
+    {"copy", copy},
 };
 
 bool sim_command(struct sim_script *s, struct sim_world *w, char *const *word, size_t n, bool dry,

@@ -66,6 +66,7 @@ static void feed_store(struct sim_node *n, const struct sl_event *e)
         sl_store_stale(n->store, e->status == SL_DOWN);
         break;
     case SL_EV_CONFLICT:
+    case SL_EV_YIELDED:
     case SL_EV_LEFT:
         break;
     }
@@ -161,6 +162,9 @@ static void told(struct sim_world *w, size_t node, const struct sl_event *e)
         break;
     case SL_EV_CONFLICT:
         w->measure.n_conflicts++;
+        break;
+    case SL_EV_YIELDED:
+        sim_yield(w, node);
         break;
     case SL_EV_STALE:
         n->isolated = e->status == SL_DOWN;

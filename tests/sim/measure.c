@@ -192,6 +192,14 @@ void sim_measure_death(struct sim_world *w, size_t node)
     m->n_deaths++;
 }
 
+void sim_measure_out(struct sim_world *w, size_t node)
+{
+    sim_measure_changed(w);
+    forget_observer(w, node);
+    while (w->measure.changes[node])
+        drop_change(&w->measure, &w->measure.changes[node]);
+}
+
 void sim_measure_back(struct sim_world *w, size_t node)
 {
     sim_measure_changed(w);

@@ -71,7 +71,8 @@ struct sim_measure {
     struct sim_change **changes; /* of each node, oldest first */
     size_t n_open_changes;
     uint64_t n_deaths, n_missed, n_changes, n_late_changes;
-    uint64_t n_false_down, n_conflicts, n_status;
+    uint64_t n_false_down, n_conflicts, n_status, n_yields;
+    sl_usec copied_at, yielded_at; /* the last time */
     char first_false_down[160];
 
     uint64_t version;        /* rises when somebody's life or a rule changes */
@@ -98,6 +99,8 @@ void sim_measure_fini(struct sim_measure *m);
 void sim_measure_changed(struct sim_world *w);
 void sim_measure_rules_changed(struct sim_world *w);
 void sim_measure_death(struct sim_world *w, size_t node);
+/* It lives and has no part in the flock any more. */
+void sim_measure_out(struct sim_world *w, size_t node);
 void sim_measure_back(struct sim_world *w, size_t node);
 void sim_measure_change(struct sim_world *w, size_t node, enum sl_kind kind, uint64_t hash);
 /* What a core told. */

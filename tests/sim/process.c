@@ -99,7 +99,7 @@ uint64_t sim_put(struct sim_world *w, size_t node, enum sl_kind kind, bool urgen
 
 /* ---- a process ---- */
 
-static uint64_t new_epoch(struct sim_world *w, size_t node)
+uint64_t sim_epoch(struct sim_world *w, size_t node)
 {
     struct sim_node *n = &w->nodes[node];
     int64_t ms = SIM_WALL_S * 1000 + (w->now + n->skew) / 1000;
@@ -128,7 +128,7 @@ bool sim_core_start(struct sim_world *w, size_t node, unsigned flags)
         .host = sim_seed(w->seed, "host", sim_host(w, node)) | 1,
         .lasting = w->settings.lasting,
         .seed = sl_rand_u64(&n->rand),
-        .epoch = new_epoch(w, node),
+        .epoch = sim_epoch(w, node),
         .wall_offset_us = SIM_WALL_S * 1000000 + n->skew - n->mono,
     };
     for (size_t i = 0; i < sizeof n->c_d; i += 8)
@@ -204,7 +204,7 @@ void sim_core_stop(struct sim_world *w, size_t node)
     n->account.peak = n->account.used;
     n->too_large = false;
     n->members = n->links_peak = 0;
-    n->working = n->tick_waits = n->leaving = n->left_known = n->isolated = false;
+    n->working = n->tick_waits = n->leaving = n->left_known = n->isolated = n->out = false;
     n->timer_no++;
 }
 

@@ -168,6 +168,14 @@ static double conflicts(const struct sim_world *w)
 {
     return (double)w->measure.n_conflicts;
 }
+static double yields(const struct sim_world *w)
+{
+    return (double)w->measure.n_yields;
+}
+static double yield_after(const struct sim_world *w)
+{
+    return w->measure.n_yields ? ms(w->measure.yielded_at - w->measure.copied_at) : NOT;
+}
 static double dropped(const struct sim_world *w)
 {
     return (double)w->net.n_dropped;
@@ -284,6 +292,8 @@ static const struct figure {
     {"changes_open", changes_open},
     {"verdicts", verdicts},
     {"conflicts", conflicts},
+    {"yields", yields},
+    {"yield_ms", yield_after},
     {"dropped", dropped},
     {"dials", dials},
     {"probes", probes},

@@ -34,6 +34,7 @@ static const struct setting {
     {"stores", COUNT, AT(stores), "2", "nodes that keep a registry of services"},
     {"known", COUNT, AT(known), "16", "peers that a node remembers over a restart"},
     {"lasting", YESNO, AT(lasting), "yes", "identities are kept on disk"},
+    {"reissue", YESNO, AT(reissue), "yes", "who gives way to a copy of itself takes another key"},
     {"later", RATE, AT(later), "0", "nodes that also publish facts of a kind of a later version"},
     {"start", START, AT(start), "all", "or staggered, or warm: as --start"},
     {"stand", TIME, AT(stand), "5s", "a warm start takes at least so long, to connect"},

@@ -28,6 +28,7 @@ struct sim_settings {
     uint32_t services;   /* that each node offers */
     uint32_t stores;     /* the first so many nodes keep a registry */
     uint32_t known;      /* peers that a node remembers over a restart */
+    bool reissue;        /* who gives way to a copy of itself takes another key */
     bool lasting;        /* identities are kept on disk */
     uint32_t
         later; /* nodes of a later version, which also publish facts of a kind unknown to this one */

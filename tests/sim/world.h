@@ -4,7 +4,7 @@
  *   life.c     nodes' lives: start, kill, freeze, leave ...
  *   drive.c    one core between its inputs and its outputs, as node/ drives it
  *   process.c  a process from its start to its end, and what it publishes
- *   liar.c   members who lie
+ *   liar.c     members who lie; trust.c keys that are copied
  *   net.c      connections, dials and probes over a TCP-like network; rules.c what breaks it
  *   measure.c  what is measured
  *   parts.c    who can reach whom; judge.c who is right; always.c what must hold at any time
@@ -138,6 +138,7 @@ struct sim_node {
     struct sim_traffic traffic, rest; /* until now; in the window `rest`, at its beginning while it lasts */
     sl_link next_accept;
     bool leaving, left_known, isolated, store_failed;
+    bool out;          /* it gave way to a copy of itself, and has no other key */
     bool unsaid;       /* memory ran out when it published: as node/ does, it tries again */
     bool too_large;    /* and it has been said */
     size_t members;    /* in its table when its memory was last looked at */
@@ -256,6 +257,13 @@ void sim_clock(struct sim_world *w, size_t node, sl_usec step);
 /* It has waited for its goodbye to be known. */
 void sim_leave_over(struct sim_world *w, size_t node, uint64_t process);
 
+/* ---- trust.c ---- */
+
+/* The node is another process with the key of `of`, and starts. */
+void sim_copy(struct sim_world *w, size_t node, size_t of, unsigned flags);
+/* Its core has given way to a copy. */
+void sim_yield(struct sim_world *w, size_t node);
+
 /* ---- drive.c ---- */
 
 /* The process's own view of time. */
@@ -278,6 +286,8 @@ void sim_drain_restored(struct sim_world *w, size_t node);
 
 /* ---- process.c ---- */
 
+/* What a process draws when it starts. */
+uint64_t sim_epoch(struct sim_world *w, size_t node);
 bool sim_core_start(struct sim_world *w, size_t node, unsigned flags);
 void sim_core_stop(struct sim_world *w, size_t node);
 /* A sample of the members that a state directory would list, for its next start. */
