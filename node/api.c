@@ -179,7 +179,7 @@ static starling_node *node_new(const starling_options *options)
         return NULL;
     node->options = *options;
     node->process = sl_process();
-    node->wake_fd = -1;
+    node->wake_fd = node->state_fd = -1;
     node->events.next_seq = 1;
     node->publish_at = node->refeed_at = SL_NEVER;
     sl_probes_init(&node->probes);
@@ -205,6 +205,7 @@ static void node_free(starling_node *node)
     sl_store_free(node->store);
     sl_identity_fini(&node->identity);
     sl_own_id_free(node);
+    sl_state_unlock(node->state_fd);
     if (node->wake_fd >= 0)
         (void)close(node->wake_fd);
     pthread_cond_destroy(&node->wait_cond);
@@ -219,6 +220,13 @@ static int open_identity(starling_node *node)
     const struct sl_settings *s = &node->settings;
     if (s->state_dir[0] != '\0') {
         int r = sl_state_make_dir(s->state_dir);
+        if (r == 0)
+            r = sl_state_lock(s->state_dir, &node->state_fd);
+        if (r == STARLING_EIO) { /* a node that cannot write there can still read its key */
+            sl_log(&node->log, SL_WARNING, "%s; nothing keeps a second node out of it",
+                   sl_fail_text());
+            r = 0;
+        }
         if (r < 0)
             return r;
     }

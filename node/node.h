@@ -113,6 +113,7 @@ struct starling_node {
     struct sl_own_id *own_ids;
     pthread_mutex_t store_lock;  /* views open and close, publish tries */
     struct sl_events events;
+    int state_fd; /* the lock on the state directory; -1 = none */
     int wake_fd; /* eventfd: commands wait */
     struct sl_commands commands;
     atomic_bool stopped;       /* the I/O thread ended */

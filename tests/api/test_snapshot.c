@@ -176,7 +176,7 @@ START_TEST(the_file_is_written_while_the_node_runs_and_closed_to_others)
     ck_assert_uint_eq(st.st_mode & 0777, 0600);
     state_path(tmp, 0, "");
     flock_close(&f, 0);
-    ck_assert_uint_eq(count_entries(tmp, ""), 3); /* node.key, peers, snapshot: nothing half done */
+    ck_assert_uint_eq(count_entries(tmp, ""), 4); /* node.key, peers, snapshot, lock: nothing half done */
 }
 END_TEST
 
