@@ -206,6 +206,13 @@ struct foul {
     sl_usec until;
 };
 
+/* Somebody who was told all revocations. */
+struct told {
+    struct sl_id id;
+    int64_t bytes; /* that it may still be told */
+    sl_usec bytes_at; /* 0 = free */
+};
+
 struct waiting { /* a fact on its way out */
     uint32_t member;
     uint8_t kind;
@@ -298,6 +305,7 @@ struct sl_gossip {
     size_t n_seeds, cap_seeds;
     sl_usec next_meeting, next_review;
     struct sl_revoked revoked;
+    struct told told[SL_TOLD_MAX];
     sl_usec next_ends;          /* when to look whose certificate is over, if awake */
     sl_usec warn_refusals_at;   /* the next warning about a refused hello: not before */
     uint64_t n_refusals_unsaid; /* since the last */
@@ -479,7 +487,8 @@ void conn_open(struct sl_gossip *g, struct conn *c);
 
 /* ---- revoke.c ---- */
 
-void revoke_send_all(struct sl_gossip *g, struct conn *c);
+/* False: it was told so often that it has to wait. */
+bool revoke_send_all(struct sl_gossip *g, struct conn *c);
 void revoke_receive(struct sl_gossip *g, struct conn *c, struct sl_read *r);
 /* By a fact's header alone (f NULL): its whole key. Of a record, by its certificate. */
 bool revoke_refuses(const struct sl_gossip *g, const struct sl_fact_header *h, const struct sl_fact *f);

@@ -83,6 +83,8 @@ void sl_gossip_leave(struct sl_gossip *g, sl_usec now);
 /* Certificates that an authority took back: whole entries of revocation.h, from a file. Told to everybody; who
  * is meant is out. 0, STARLING_EAUTH (one is forged; those before it count), EINVAL (no whole entries). */
 int sl_gossip_revoke(struct sl_gossip *g, sl_usec now, struct sl_span entries) SL_MUST_USE;
+/* This certificate of this key, or the whole key. */
+bool sl_gossip_is_revoked(const struct sl_gossip *g, const struct sl_id *id, const uint8_t serial[16]);
 /* All that are known; borrowed until the next call that takes `now`. */
 struct sl_span sl_gossip_revoked(const struct sl_gossip *g);
 /* Another certificate of the same key, and whom to trust from now on: published at once. Who has a certificate of

@@ -290,9 +290,10 @@ static void proven(struct sl_gossip *g, struct conn *c, const struct sl_cert *pe
     g->stats.links_proven++;
     if (c->ours)
         join_dialled(g, &c->addr, true);
+    bool told = true;
     if (said != heard || said != g->revoked.root) /* or we have learned more since we said it */
-        revoke_send_all(g, c);
-    if (said == heard) {
+        told = revoke_send_all(g, c);
+    if (said == heard && told) {
         conn_open(g, c);
         return;
     }

@@ -100,6 +100,9 @@
 #define SL_STRANGE_MAX SL_SEC(5)  /* and 50 at once */
 #define SL_FOUL_HOLD SL_SEC(60) /* and its peer is refused for so long */
 #define SL_FOULS_MAX 32
+#define SL_TOLD_BURST (3 * 1024 * 1024) /* bytes of revocations that the hellos of one peer may ask for: all of them twice, */
+#define SL_TOLD_PER_SECOND (64 * 1024)  /* and again every 21 s */
+#define SL_TOLD_MAX 32
 #define SL_ADMIT_PER_SECOND 200
 #define SL_SEEDS_KEPT 1024
 #define SL_SEED_DIALS 3 /* at once */

@@ -34,10 +34,32 @@ static void send_entries(struct sl_gossip *g, struct conn *c, const uint8_t *ent
     } while (at < n_all);
 }
 
-void revoke_send_all(struct sl_gossip *g, struct conn *c)
+/* All that is known to one peer, again and again, is what one hello can make us send: a peer has a budget of bytes for
+ * it. Who is pushed out of the table begins with a whole one. */
+static bool may_tell_all(struct sl_gossip *g, const struct sl_id *id, int64_t bytes)
 {
+    struct told *at = &g->told[0];
+    for (size_t i = 0; i < SL_COUNT(g->told); i++) {
+        struct told *t = &g->told[i];
+        if (t->bytes_at && sl_id_eq(&t->id, id)) {
+            at = t;
+            break;
+        }
+        if (t->bytes_at < at->bytes_at)
+            at = t;
+    }
+    if (!at->bytes_at || !sl_id_eq(&at->id, id))
+        *at = (struct told){.id = *id, .bytes = SL_TOLD_BURST, .bytes_at = g->now};
+    return tokens_take(&at->bytes, &at->bytes_at, g->now, SL_TOLD_PER_SECOND, SL_TOLD_BURST, bytes);
+}
+
+bool revoke_send_all(struct sl_gossip *g, struct conn *c)
+{
+    if (!may_tell_all(g, &c->id, (int64_t)(g->revoked.n * SL_REVOCATION_LEN)))
+        return false;
     const uint8_t *entries = g->revoked.n > 0 ? g->revoked.entries[0] : (const uint8_t *)"";
     send_entries(g, c, entries, g->revoked.n, true);
+    return true;
 }
 
 /* ---- what follows from one -------------------------------------------------------------- */
@@ -181,4 +203,9 @@ int sl_gossip_revoke(struct sl_gossip *g, sl_usec now, struct sl_span entries)
 struct sl_span sl_gossip_revoked(const struct sl_gossip *g)
 {
     return sl_span_of(g->revoked.entries, g->revoked.n * SL_REVOCATION_LEN);
+}
+
+bool sl_gossip_is_revoked(const struct sl_gossip *g, const struct sl_id *id, const uint8_t serial[16])
+{
+    return sl_revoked_holds(&g->revoked, id, serial);
 }

@@ -155,7 +155,7 @@ typedef struct starling_event starling_event;
 
 /* Open a node and start joining in the background; never waits for the network.
  * `options` may be NULL. The node is the caller's, to be closed with starling_close().
- * 0, EINVAL, ENOMEM, EAUTH, ELIMIT (descriptors), EUNAVAIL (address in use), EIO. */
+ * 0, EINVAL, ENOMEM, EAUTH, ELIMIT (descriptors), EUNAVAIL (address or state directory in use), EIO. */
 STARLING_API int starling_open_sized(const starling_options *options, size_t size,
                                      starling_node **ret_node) STARLING_MUST_USE;
 static inline int starling_open(const starling_options *options, starling_node **ret_node)

@@ -74,9 +74,11 @@ static int remember(starling_node *node, struct sl_span entries)
     int r = 0;
     n = 0;
     for (rest = entries; r == 0 && sl_snapshot_next(&rest, &entry);) {
-        if (sl_id_eq(&entry.id, &node->identity.id)) /* what this node offers it says itself */
+        if (sl_id_eq(&entry.id, &node->identity.id) || /* what this node offers it says itself */
+            sl_gossip_is_revoked(node->gossip, &entry.id, entry.serial))
             continue;
-        list[n++] = (struct sl_remembered){.id = entry.id, .epoch = entry.epoch};
+        list[n] = (struct sl_remembered){.id = entry.id, .epoch = entry.epoch};
+        memcpy(list[n++].serial, entry.serial, sizeof entry.serial);
         r = feed(node, &entry);
     }
     for (size_t i = 0; r < 0 && i < n; i++)
@@ -178,6 +180,27 @@ static void give_up(starling_node *node, sl_usec now)
     s->remembered = NULL;
     sl_store_stale(node->store, node->isolated);
     node->publish_at = sl_earlier(node->publish_at, now);
+}
+
+/* Somebody remembered may have been revoked meanwhile. Whom the core has a record of it puts out itself. */
+static void drop_revoked(starling_node *node, sl_usec now)
+{
+    struct sl_snapshot *s = &node->snapshot;
+    size_t n_revoked = sl_gossip_revoked(node->gossip).len, kept = 0;
+    if (s->n_revoked == n_revoked) /* the set only grows */
+        return;
+    s->n_revoked = n_revoked;
+    for (size_t i = 0; i < s->n_remembered; i++) {
+        const struct sl_remembered *m = &s->remembered[i];
+        if (m->known || !sl_gossip_is_revoked(node->gossip, &m->id, m->serial)) {
+            s->remembered[kept++] = *m;
+            continue;
+        }
+        sl_store_forget(node->store, &m->id);
+        s->n_missing--;
+        node->publish_at = sl_earlier(node->publish_at, now);
+    }
+    s->n_remembered = kept;
 }
 
 static bool has_answered(starling_node *node, sl_usec now)
@@ -308,12 +331,15 @@ static bool entry_of(starling_node *node, const struct sl_member_info *m, struct
     if (record.sections.len <= 1)
         return false;
     const struct sl_who *who = m->record->who;
+    if (record.cert.len < SL_CERT_SERIAL_AT + sizeof ret->serial)
+        return false;
     *ret = (struct sl_snapshot_entry){.id = m->id,
                                       .addr = record.addr,
                                       .epoch = m->record->version.epoch,
                                       .record = record.sections};
     sl_copy_text(ret->name, sizeof ret->name, (const char *)who->name.p, who->name.len);
     sl_copy_text(ret->zone, sizeof ret->zone, (const char *)who->zone.p, who->zone.len);
+    memcpy(ret->serial, record.cert.p + SL_CERT_SERIAL_AT, sizeof ret->serial);
     if (m->vitals != NULL && sl_vitals_read(sl_fact_body(m->vitals), &vitals))
         ret->vitals = sl_sections_keep(&node->reveal, SL_VITALS, &m->id, &cert, vitals.sections,
                                        room->vitals);
@@ -406,8 +432,10 @@ void sl_snapshot_turn(starling_node *node, sl_usec now)
 {
     struct sl_snapshot *s = &node->snapshot;
     finish(node, false);
-    if (s->remembered != NULL)
+    if (s->remembered != NULL) {
+        drop_revoked(node, now);
         look(node, now);
+    }
     if (!may_save(node) || node->leaving || s->saving != NULL)
         return;
     if (now >= s->again_at)

@@ -19,9 +19,11 @@ struct sl_snapshot {
     struct sl_remembered {
         struct sl_id id;
         uint64_t epoch;
+        uint8_t serial[16];
         bool known; /* the core has a record of it by now */
     } * remembered;
     size_t n_remembered, n_missing; /* n_missing: of these not known */
+    size_t n_revoked; /* bytes of revocations that they were looked through for */
     sl_usec expire_at;              /* nobody answered for a day: nothing is served any more */
     sl_usec answered_at;            /* somebody is connected since; SL_NEVER = nobody is */
     sl_usec grew_at;                /* since then nobody was new */

@@ -18,7 +18,8 @@ enum {
     AT_SEAL = AT_WALL + 8,
     SEAL_LEN = 32,
     AT_ENTRIES = AT_SEAL + SEAL_LEN,
-    N_FIELDS = 7,
+    N_FIELDS = 8,
+    FIELDS_MIN = 7, /* before there was a serial */
     FIELDS_MAX = 16 /* of a later version */
 };
 
@@ -71,6 +72,7 @@ bool sl_snapshot_add(struct sl_pack *w, const struct sl_snapshot_entry *entry)
     sl_pack_uint(w, entry->epoch);
     sl_pack_bin(w, entry->record.p, entry->record.len);
     sl_pack_bin(w, entry->vitals.p, entry->vitals.len);
+    sl_pack_bin(w, entry->serial, sizeof entry->serial);
     if (!w->failed)
         return true;
     w->failed = false;
@@ -110,7 +112,7 @@ static bool read_name(struct sl_read *r, char out[SL_NAME_LEN_MAX + 1], bool may
 
 bool sl_snapshot_next(struct sl_span *entries, struct sl_snapshot_entry *ret)
 {
-    struct sl_snapshot_entry e;
+    struct sl_snapshot_entry e = {.epoch = 0};
     struct sl_read r;
     struct sl_span addr;
     size_t n;
@@ -118,12 +120,14 @@ bool sl_snapshot_next(struct sl_span *entries, struct sl_snapshot_entry *ret)
         return false;
     /* A reader for each: it bounds the elements of one message, and this is as many as members. */
     sl_read_init(&r, entries->p, entries->len);
-    if (!sl_read_array(&r, FIELDS_MAX, &n) || n < N_FIELDS ||
+    if (!sl_read_array(&r, FIELDS_MAX, &n) || n < FIELDS_MIN ||
         !sl_read_fixed(&r, e.id.b, SL_ID_LEN) || !read_name(&r, e.name, false) ||
         !read_name(&r, e.zone, true) || !sl_read_bin(&r, SL_ADDR_BYTES, &addr) ||
         !sl_addr_read(addr, &e.addr) || !sl_read_uint(&r, INT64_MAX, &e.epoch) ||
         !sl_read_bin(&r, SL_RECORD_SECTIONS_MAX, &e.record) ||
-        !sl_read_bin(&r, SL_VITALS_SECTIONS_MAX, &e.vitals) || !sl_read_skip(&r, n - N_FIELDS))
+        !sl_read_bin(&r, SL_VITALS_SECTIONS_MAX, &e.vitals) ||
+        (n >= N_FIELDS && !sl_read_fixed(&r, e.serial, sizeof e.serial)) ||
+        !sl_read_skip(&r, n > N_FIELDS ? n - N_FIELDS : 0))
         return false;
     *entries = sl_span_of(r.p, (size_t)(r.end - r.p));
     *ret = e;

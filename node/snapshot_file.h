@@ -2,7 +2,7 @@
  *
  *     "starling/1 seen\0" 16 | flock 16 | node id 16 | wall clock, s 8 | seal 32 | entries
  *
- * An entry is one member, [id, name, zone, address, epoch, record sections, vitals sections] in
+ * An entry is one member, [id, name, zone, address, epoch, record sections, vitals sections, serial] in
  * MessagePack: what store/ is fed, not the signed facts, for these would have to be verified one by
  * one (100 us a member). Instead the whole is sealed: hashed under a key that is derived from the
  * node's own. Who can make a seal has the node's key and could speak in its name; what a crash, a
@@ -34,6 +34,7 @@ struct sl_snapshot_entry {
     char zone[SL_NAME_LEN_MAX + 1]; /* "" = none */
     struct sl_addr addr;
     uint64_t epoch;
+    uint8_t serial[16];            /* of its certificate; 0 = an older file does not say */
     struct sl_span record, vitals; /* sections; borrowed */
 };
 

@@ -59,4 +59,32 @@ with Flock() as f:
     who = json.loads(answer.stdout or "{}")
     tap.check(who.get("port") == ports[0] and who.get("stale") is False, "and picks are not stale any more", answer.stderr)
     tap.check(n1.info().get("remembered") == 0, "nothing is only remembered")
+
+# ---- whom an authority took back meanwhile ----------------------------------------------------------------------
+with Flock() as f:
+    ports = [free_port(), free_port(), free_port()]
+    n1 = f.start("n1", *state(f, "n1"))
+    for i, port in enumerate(ports):
+        serve(f, f"w{i}", port)
+    snapshot = os.path.join(f.dir, "state-n1", "snapshot")
+    took = wait_for(lambda: set(instances(n1)) == set(ports) and os.path.exists(snapshot)
+                    and all(b"w%d" % i in open(snapshot, "rb").read() for i in range(3)), 20 * SLOW)
+    tap.check(took is not None, "three more are remembered", f"{took or 99:.2f} s")
+    ids = [f[f"w{i}"].info()["id"] for i in range(3)]
+    for n in f.nodes.values():
+        n.kill()
+
+    def revoke(i):
+        r = f.starling("ca", "revoke", "--flock", "default", "--id", ids[i], "--authority",
+                       os.path.join(f.dir, "config", "authority"))
+        return r.returncode == 0
+
+    good = revoke(0)
+    n1 = f.start("n1", *state(f, "n1"))
+    took = wait_for(lambda: set(instances(n1)) == set(ports[1:]), 10 * SLOW)
+    tap.check(good and took is not None, "who was revoked while it was away is not remembered", str(instances(n1)))
+    good = revoke(1)
+    took = wait_for(lambda: set(instances(n1)) == set(ports[2:]), 10 * SLOW)
+    tap.check(good and took is not None and n1.info()["remembered"] == 1,
+              "nor who is revoked before the flock has answered", f"{took or 99:.2f} s")
 tap.done()

@@ -74,7 +74,7 @@ static bool lives(const struct sim_world *w, const struct sim_identity *who)
 
 static void forgotten(struct sim_world *w, size_t observer, struct sim_identity *who)
 {
-    if (lives(w, who)) /* behind a partition, for longer than it is remembered: it may come back */
+    if (lives(w, who) && !who->revoked) /* behind a partition, for longer than it is remembered: it may come back */
         return;
     if (who->forgotten_by.bits == NULL)
         sim_set_init(&who->forgotten_by, w->n);

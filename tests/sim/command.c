@@ -212,6 +212,28 @@ static bool copy(struct call *c)
     return ok;
 }
 
+/* revoke SET by NODE [serial]: it learns that their keys, or these certificates alone, are taken back */
+static bool revoke(struct call *c)
+{
+    struct sim_set set, by;
+    if (!next_set(c, &set))
+        return false;
+    if ((!next_is(c, "by") && !fail(c, "revoke SET by whom?")) || !next_set(c, &by)) {
+        sim_set_fini(&set);
+        return false;
+    }
+    bool serial = next_is(c, "serial"), ok = done(c);
+    size_t who = 0;
+    while (who < c->w->n && !sim_set_has(&by, who))
+        who++;
+    for (size_t i = 0; i < c->w->n && who < c->w->n && ok && !c->dry; i++)
+        if (sim_set_has(&set, i))
+            sim_revoke(c->w, i, who, !serial);
+    sim_set_fini(&set);
+    sim_set_fini(&by);
+    return ok;
+}
+
 /* roll SET every D pause D [kill] [new] [bare]: one after the other goes and comes back.
  * restart SET [pause D] [kill] [new] [bare]: all at once. */
 static bool roll(struct call *c, bool one_by_one)
@@ -532,7 +554,7 @@ static const struct {
     {"delay", delay},      {"heal", heal},       {"reset", reset}, {"update", update},
     {"health", health},    {"record", record},   {"calm", calm},   {"swarm", swarm},
     {"measure", measure},  {"expect", expect},   {"lie", lie},     {"truth", truth},
-    {"copy", copy},
+    {"copy", copy},        {"revoke", revoke},
 };
 
 bool sim_command(struct sim_script *s, struct sim_world *w, char *const *word, size_t n, bool dry,

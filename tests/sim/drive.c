@@ -176,7 +176,8 @@ static void told(struct sim_world *w, size_t node, const struct sl_event *e)
         }
         break;
     case SL_EV_FORGOTTEN:
-        (void)told_of(w, node, e);
+        if ((who = told_of(w, node, e)) != NULL)
+            sim_revoked_forgotten(w, node, who);
         break;
     }
     if (n->store)

@@ -128,6 +128,13 @@ static void registries(struct sim_world *w)
         sim_violation(w, "expected right registries: %s", why);
 }
 
+static void revoked_unknown(struct sim_world *w)
+{
+    size_t who = sim_knows_revoked(w);
+    if (who != SIZE_MAX)
+        sim_violation(w, "node %zu still knows somebody who was revoked", who);
+}
+
 static void nobody_down(struct sim_world *w)
 {
     if (w->measure.n_false_down)
@@ -142,6 +149,7 @@ bool sim_expect(struct sim_script *s, struct sim_world *w, char *const *word, si
         const char *words[3];
         void (*check)(struct sim_world *);
     } checks[] = {{{"agree"}, agree},
+                  {{"revoked", "unknown"}, revoked_unknown},
                   {{"registries"}, registries},
                   {{"nobody", "down"}, nobody_down},
                   {{"nobody", "else", "down"}, nobody_down}};

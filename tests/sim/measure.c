@@ -87,6 +87,7 @@ void sim_measure_fini(struct sim_measure *m)
     free(m->deaths);
     free(m->changes);
     sim_set_fini(&m->down);
+    sim_set_fini(&m->cut_off);
     sim_parts_free(m->parts);
 }
 

@@ -66,6 +66,9 @@ struct sim_doubt {
 struct sim_measure {
     size_t n;
     struct sim_hist detect, spread, recover;
+    struct sim_hist out, out_healed; /* since somebody was revoked; since those healed who were cut off then */
+    struct sim_set cut_off;          /* these */
+    sl_usec revoked_at;
     struct sim_set down;         /* observer * n + subject: held down at the moment */
     struct sim_death **deaths;   /* of each node, or NULL */
     struct sim_change **changes; /* of each node, oldest first */

@@ -7,7 +7,7 @@
 bool sim_is_healthy(const struct sim_world *w, size_t node)
 {
     const struct sim_node *n = &w->nodes[node];
-    return n->life == SIM_RUNNING && !n->leaving && !n->out && n->cost == w->settings.cost &&
+    return n->life == SIM_RUNNING && !n->leaving && !n->out && !sim_self(w, node)->revoked && n->cost == w->settings.cost &&
            n->account.fail_ppm == 0 && n->liar == NULL;
 }
 
@@ -43,7 +43,7 @@ bool sim_is_gone(const struct sim_world *w, size_t node)
     case SIM_OFF:
         return true;
     case SIM_RUNNING:
-        return w->nodes[node].out;
+        return w->nodes[node].out || sim_self(w, node)->revoked;
     }
     return false;
 }

@@ -58,6 +58,19 @@ static double recover_max(const struct sim_world *w)
     return hist(&w->measure.recover, 100);
 }
 
+static double out_p50(const struct sim_world *w)
+{
+    return hist(&w->measure.out, 50);
+}
+static double out_max(const struct sim_world *w)
+{
+    return hist(&w->measure.out, 100);
+}
+static double out_healed_max(const struct sim_world *w)
+{
+    return hist(&w->measure.out_healed, 100);
+}
+
 static double converge(const struct sim_world *w)
 {
     return w->measure.converged < 0 ? NOT : ms(w->measure.converged);
@@ -293,6 +306,9 @@ static const struct figure {
     {"verdicts", verdicts},
     {"conflicts", conflicts},
     {"yields", yields},
+    {"out_ms.p50", out_p50},
+    {"out_ms.max", out_max},
+    {"out_healed_ms.max", out_healed_max},
     {"yield_ms", yield_after},
     {"dropped", dropped},
     {"dials", dials},

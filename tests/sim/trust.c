@@ -1,6 +1,7 @@
-/* trust.c: keys that are copied, and what becomes of their owners. */
+/* trust.c: keys that are copied, certificates that are taken back, and what becomes of their owners. */
 #include <stdlib.h>
 
+#include "gossip/revocation.h"
 #include "tests/sim/world.h"
 
 void sim_copy(struct sim_world *w, size_t node, size_t of, unsigned flags)
@@ -57,4 +58,61 @@ void sim_yield(struct sim_world *w, size_t node)
                         sim_epoch(w, node)) < 0 &&
         n->account.fail_ppm == 0)
         sim_violation(w, "node %zu cannot take another key", node);
+}
+
+/* ---- taken back ------------------------------------------------------------------------- */
+
+void sim_revoke(struct sim_world *w, size_t node, size_t by, bool whole_key)
+{
+    struct sim_measure *m = &w->measure;
+    struct sim_identity *who = sim_self(w, node);
+    struct sim_node *n = &w->nodes[by];
+    struct sl_crypto port = sim_signer_port(&w->authority);
+    struct sl_revocation what = {.id = who->id, .at = SIM_WALL_S};
+    uint8_t entry[SL_REVOCATION_LEN];
+    if (n->core == NULL || n->life != SIM_RUNNING)
+        return;
+    sim_say(w, "node %zu learns that node %zu is revoked", by, node);
+    memcpy(what.flock, w->bundle.flock, sizeof what.flock);
+    if (!whole_key)
+        memcpy(what.serial, who->cert + SL_CERT_SERIAL_AT, sizeof what.serial);
+    sl_revocation_sign(&port, w->authority.public_key, &what, entry);
+    who->revoked = true;
+    sim_measure_out(w, node);
+    m->revoked_at = w->now;
+    if (m->cut_off.bits == NULL)
+        sim_set_init(&m->cut_off, w->n);
+    for (size_t i = 0; i < w->n; i++) {
+        if (i != by && !sim_pair_fine(w, by, i))
+            sim_set_add(&m->cut_off, i);
+        else
+            sim_set_drop(&m->cut_off, i);
+    }
+    sim_enter(w, by);
+    if (sl_gossip_revoke(n->core, sim_mono(w, n), sl_span_of(entry, sizeof entry)) < 0)
+        sim_violation(w, "node %zu does not take a revocation", by);
+    sim_drain(w, by);
+    sim_exit(w);
+}
+
+void sim_revoked_forgotten(struct sim_world *w, size_t observer, const struct sim_identity *who)
+{
+    struct sim_measure *m = &w->measure;
+    if (!who->revoked || !sim_is_healthy(w, observer))
+        return;
+    if (!sim_set_has(&m->cut_off, observer))
+        sim_hist_add(&m->out, w->now - m->revoked_at);
+    else if (m->rules_changed > m->revoked_at) /* healed since */
+        sim_hist_add(&m->out_healed, w->now - m->rules_changed);
+}
+
+size_t sim_knows_revoked(const struct sim_world *w)
+{
+    struct sl_member_info info;
+    for (size_t i = 0; i < w->n_identities; i++)
+        for (size_t o = 0; o < w->n && w->identities[i]->revoked; o++)
+            if (sim_is_healthy(w, o) &&
+                sl_gossip_find(w->nodes[o].core, &w->identities[i]->id, &info))
+                return o;
+    return SIZE_MAX;
 }

@@ -4,7 +4,7 @@
  *   life.c     nodes' lives: start, kill, freeze, leave ...
  *   drive.c    one core between its inputs and its outputs, as node/ drives it
  *   process.c  a process from its start to its end, and what it publishes
- *   liar.c     members who lie; trust.c keys that are copied
+ *   liar.c     members who lie; trust.c keys that are copied, and revoked
  *   net.c      connections, dials and probes over a TCP-like network; rules.c what breaks it
  *   measure.c  what is measured
  *   parts.c    who can reach whom; judge.c who is right; always.c what must hold at any time
@@ -72,6 +72,7 @@ struct sim_identity {
     uint8_t cert[SL_CERT_MAX];
     uint16_t cert_len;
     uint32_t node, number;
+    bool revoked;
     struct sim_set forgotten_by; /* observers, while it does not live (always.c); no bits: none */
 };
 
@@ -263,6 +264,13 @@ void sim_leave_over(struct sim_world *w, size_t node, uint64_t process);
 void sim_copy(struct sim_world *w, size_t node, size_t of, unsigned flags);
 /* Its core has given way to a copy. */
 void sim_yield(struct sim_world *w, size_t node);
+
+/* The node's certificate is taken back, and one node is given the list. */
+void sim_revoke(struct sim_world *w, size_t node, size_t by, bool whole_key);
+/* Somebody is no longer known to this observer. */
+void sim_revoked_forgotten(struct sim_world *w, size_t observer, const struct sim_identity *who);
+/* Who is healthy and still knows somebody who was revoked: SIZE_MAX = nobody. */
+size_t sim_knows_revoked(const struct sim_world *w);
 
 /* ---- drive.c ---- */
 

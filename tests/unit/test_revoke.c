@@ -238,18 +238,49 @@ START_TEST(who_never_tells_is_cut)
 }
 END_TEST
 
-START_TEST(ten_thousand_are_kept_and_told_and_no_more)
+/* A list of `n` entries that mean nobody here. */
+static uint8_t *long_list(uint32_t n)
 {
     struct sl_crypto c = sl_crypto_port(&authority_signer);
-    uint8_t *all = malloc((size_t)(SL_REVOKED_MAX + 1) * SL_REVOCATION_LEN);
+    uint8_t *all = malloc((size_t)n * SL_REVOCATION_LEN);
     ck_assert_ptr_nonnull(all);
-    for (uint32_t i = 0; i <= SL_REVOKED_MAX; i++) {
+    for (uint32_t i = 0; i < n; i++) {
         struct sl_revocation r = {.at = 1};
         memcpy(r.flock, bundle.flock, sizeof r.flock);
         memcpy(r.id.b, &i, sizeof i);
         r.id.b[15] = 1;
         sl_revocation_sign(&c, authority_signer.public_key, &r, all + (size_t)i * SL_REVOCATION_LEN);
     }
+    return all;
+}
+
+START_TEST(a_peer_that_asks_again_and_again_is_told_so_many_bytes_and_no_more)
+{
+    uint8_t *all = long_list(2000);
+    ck_assert_int_eq(sl_gossip_revoke(g, now, sl_span_of(all, (size_t)2000 * SL_REVOCATION_LEN)), 0);
+    everybody();
+    drain();
+    uint64_t before = stats().bytes_out;
+    struct sl_revoked lies = {.root = 77};
+    for (unsigned k = 0; k < 100; k++) {
+        lies.root++;
+        link_knowing(1, (sl_link)(8 + 2 * k), &lies);
+        sl_gossip_link(g, now, (sl_link)(8 + 2 * k), SL_LINK_DOWN);
+        pass(SL_MS(100));
+    }
+    uint64_t liar = stats().bytes_out - before;
+    ck_assert_uint_le(liar, 5 * 1024 * 1024); /* of 27 MB that it asked for */
+    struct sl_revoked none = {.n = 0};
+    n_told = 0;
+    link_knowing(2, 300, &none); /* somebody else is told at once */
+    ck_assert_uint_eq(n_told, 5);
+    free(all);
+}
+END_TEST
+
+START_TEST(ten_thousand_are_kept_and_told_and_no_more)
+{
+    uint8_t *all = long_list(SL_REVOKED_MAX + 1);
     ck_assert_int_eq(sl_gossip_revoke(g, now, sl_span_of(all, (size_t)(SL_REVOKED_MAX + 1) * SL_REVOCATION_LEN)), 0);
     ck_assert_uint_eq(sl_gossip_revoked(g).len, (size_t)SL_REVOKED_MAX * SL_REVOCATION_LEN);
     drain();
@@ -384,6 +415,7 @@ int main(void)
     tcase_add_test(t, what_a_peer_tells_is_passed_on_and_told_once);
     tcase_add_test(t, two_who_differ_tell_each_other_before_any_fact);
     tcase_add_test(t, who_never_tells_is_cut);
+    tcase_add_test(t, a_peer_that_asks_again_and_again_is_told_so_many_bytes_and_no_more);
     tcase_add_test(t, ten_thousand_are_kept_and_told_and_no_more);
     tcase_add_test(t, a_link_ends_an_hour_after_the_certificate);
     tcase_add_test(t, when_half_of_the_peers_have_expired_the_own_clock_is_doubted);

@@ -42,6 +42,7 @@ static struct sl_snapshot_entry member(unsigned i)
     struct sl_snapshot_entry e = {.id = {{(uint8_t)(i >> 8), (uint8_t)i, 1}},
                                   .addr = {.family = 4, .ip = {10, 0, 0, 1}, .port = 7700},
                                   .epoch = 1000 + i,
+                                  .serial = {(uint8_t)i, 7},
                                   .record = sl_span_of(record, sizeof record),
                                   .vitals = sl_span_of(vitals, sizeof vitals)};
     (void)snprintf(e.name, sizeof e.name, "n%u", i);
@@ -85,6 +86,7 @@ START_TEST(what_is_written_is_read)
         ck_assert_str_eq(e.zone, want.zone);
         ck_assert(sl_addr_eq(&e.addr, &want.addr));
         ck_assert_uint_eq(e.epoch, want.epoch);
+        ck_assert_int_eq(memcmp(e.serial, want.serial, sizeof e.serial), 0);
         ck_assert_uint_eq(e.record.len, want.record.len);
         ck_assert_int_eq(memcmp(e.record.p, want.record.p, want.record.len), 0);
         ck_assert_uint_eq(e.vitals.len, want.vitals.len);
