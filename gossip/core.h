@@ -102,6 +102,11 @@ struct conn {
     unsigned forged;  /* facts that it brought and their origins did not sign */
     sl_usec excess, strange; /* until when what was refused of it counts: its own facts beyond its quota, records of
                               * whom no authority of ours knows */
+    int64_t repeats; /* facts that were no news, less what may be such; negative: it may bring more */
+    sl_usec repeats_at;
+    uint64_t news_at; /* stats.facts_new then */
+    int64_t sync_tokens; /* bytes of reconciliation that it may still ask for */
+    sl_usec sync_at;
     bool told_heard;  /* we said that its goodbye was heard */
     uint8_t issuer[8], serial[16]; /* of the certificate that was proven, or that its record has brought since */
     int64_t not_after;             /* likewise, in seconds since 1970 */

@@ -74,7 +74,9 @@ static struct conn *conn_new(struct sl_gossip *g, sl_link link, enum stage stage
     c->deadline = g->now + deadline;
     c->retire_at = SL_NEVER;
     c->tokens = SL_EDGE_BYTES_BURST;
-    c->tokens_at = g->now;
+    c->tokens_at = c->repeats_at = c->sync_at = g->now;
+    c->news_at = g->stats.facts_new;
+    c->sync_tokens = SL_SYNC_BYTES_BURST;
     return c;
 }
 

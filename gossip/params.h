@@ -89,6 +89,8 @@
 #define SL_SYNC_BACKOFF_MAX SL_SEC(30)
 #define SL_SYNC_LIST_MAX 48    /* facts in a subtree that are listed instead of split */
 #define SL_SYNC_ENTRIES_MAX 512  /* of one list */
+#define SL_SYNC_BYTES_PER_SECOND (32 * 1024) /* of sums and lists that one link may ask for, */
+#define SL_SYNC_BYTES_BURST (1024 * 1024)    /* and once: two halves of 10,000 that have nothing in common ask for less */
 
 /* "Joining, leaving, healing" */
 #define SL_HELLO_TIMEOUT SL_SEC(3)
@@ -98,6 +100,8 @@
 #define SL_EXCESS_MAX SL_SEC(100) /* 200 more, and its link is cut as well */
 #define SL_STRANGE_GAP SL_MS(100) /* records that do not hold: ten a second of one link are looked at, */
 #define SL_STRANGE_MAX SL_SEC(5)  /* and 50 at once */
+#define SL_REPEATS_PER_SECOND 20 /* facts of one link that are no news: as many as were news to us meanwhile, these, */
+#define SL_REPEATS_BURST 500      /* and once so many and twice all that we hold */
 #define SL_FOUL_HOLD SL_SEC(60) /* and its peer is refused for so long */
 #define SL_FOULS_MAX 32
 #define SL_TOLD_BURST (3 * 1024 * 1024) /* bytes of revocations that the hellos of one peer may ask for: all of them twice, */

@@ -81,10 +81,33 @@ static void send_list(struct sl_gossip *g, struct conn *c, unsigned depth, uint3
     g->stats.sync_bytes += w.len;
 }
 
+/* A message of 170 bytes may ask for 16 lists. What is not answered is asked for again. */
+static bool may_answer(struct sl_gossip *g, struct conn *c, int64_t bytes)
+{
+    bool may = tokens_take(&c->sync_tokens, &c->sync_at, g->now, SL_SYNC_BYTES_PER_SECOND, SL_SYNC_BYTES_BURST, bytes);
+    g->stats.refused_quota += !may;
+    return may;
+}
+
 /* Ask about a subtree: list what is small, split what is not. */
+static bool is_listed(const struct sl_gossip *g, unsigned depth, uint32_t prefix)
+{
+    return depth == TREE_DEPTH || g->tree->count[tree_node(depth, prefix)] <= SL_SYNC_LIST_MAX;
+}
+
+static int64_t list_price(const struct sl_gossip *g, unsigned depth, uint32_t prefix)
+{
+    return 32 + ENTRY_LEN * (int64_t)g->tree->count[tree_node(depth, prefix)];
+}
+
+static int64_t price_of(const struct sl_gossip *g, unsigned depth, uint32_t prefix)
+{
+    return is_listed(g, depth, prefix) ? list_price(g, depth, prefix) : 32 + 16 * 8;
+}
+
 static void ask(struct sl_gossip *g, struct conn *c, unsigned depth, uint32_t prefix)
 {
-    if (depth == TREE_DEPTH || g->tree->count[tree_node(depth, prefix)] <= SL_SYNC_LIST_MAX)
+    if (is_listed(g, depth, prefix))
         send_list(g, c, depth, prefix);
     else
         send_tree(g, c, depth, prefix);
@@ -162,8 +185,11 @@ void sync_tree(struct sl_gossip *g, struct conn *c, struct sl_read *r)
         return; /* whatever it was, it arrived meanwhile */
     for (uint32_t i = 0; i < 16; i++) {
         uint32_t child = prefix * 16 + i;
-        if (sl_get64(sums + 8 * i) != g->tree->sum[tree_node(depth + 1, child)])
-            ask(g, c, depth + 1, child);
+        if (sl_get64(sums + 8 * i) == g->tree->sum[tree_node(depth + 1, child)])
+            continue;
+        if (!may_answer(g, c, price_of(g, depth + 1, child)))
+            return;
+        ask(g, c, depth + 1, child);
     }
 }
 
@@ -249,6 +275,8 @@ void sync_list(struct sl_gossip *g, struct conn *c, struct sl_read *r)
         return;
     }
     g->stats.sync_bytes += entries.len;
+    if (!may_answer(g, c, list_price(g, depth, prefix))) /* each fact below is looked for in it */
+        return;
     struct answer a = {.entries = entries.p, .n = entries.len / ENTRY_LEN, .conn = (uint32_t)(c - g->conns)};
     for (size_t i = 0; i < a.n; i++)
         compare_entry(g, &a, a.entries + ENTRY_LEN * i);

@@ -390,6 +390,25 @@ static void remind(struct sl_gossip *g, uint32_t index, uint32_t from)
     }
 }
 
+/* One more fact that is no news. Gossip brings what is news once over each link, and reconciliation a table that was
+ * behind; whoever brings more repeats what it heard (simulator, liar, replay). */
+static void is_no_news(struct sl_gossip *g, uint32_t from)
+{
+    g->stats.facts_old++;
+    if (from == NONE)
+        return;
+    struct conn *c = &g->conns[from];
+    int64_t burst = SL_REPEATS_BURST + 2 * (int64_t)g->tree->count[0];
+    int64_t earned = (g->now - c->repeats_at) * SL_REPEATS_PER_SECOND / SL_SEC(1);
+    if (earned > 0)
+        c->repeats_at = g->now;
+    c->repeats -= earned + (int64_t)(g->stats.facts_new - c->news_at);
+    c->news_at = g->stats.facts_new;
+    c->repeats = (c->repeats < -burst ? -burst : c->repeats) + 1;
+    if (c->repeats > burst && g->now >= g->no_down_until) /* after a stall all of it comes at once */
+        c->forged = SL_BAD_MAX;
+}
+
 /* Whether a fact with this header could be news. */
 static bool may_be_new(struct sl_gossip *g, const struct sl_fact_header *h, struct sl_span bytes,
                        uint32_t index, uint32_t from)
@@ -403,7 +422,7 @@ static bool may_be_new(struct sl_gossip *g, const struct sl_fact_header *h, stru
             struct sl_fact *goodbye = grave_goodbye(g, &h->origin);
             if (goodbye && from != NONE)
                 spread_fact(g, goodbye, from);
-            g->stats.facts_old++;
+            is_no_news(g, from);
             return false;
         }
         if (g->n_members >= SL_MEMBERS_MAX) {
@@ -415,14 +434,14 @@ static bool may_be_new(struct sl_gossip *g, const struct sl_fact_header *h, stru
     const struct member *m = member_at(g, index);
     const struct sl_fact *held = fact_of_any(g, m, h->kind);
     if (held && bytes.len == held->len && memcmp(bytes.p, held->bytes, held->len) == 0) { /* most are copies */
-        g->stats.facts_old++;
+        is_no_news(g, from);
         spread_seen(g, index, h->kind, from);
         return false;
     }
     uint64_t epoch = newest(g, m).epoch;
     int order = held ? sl_version_cmp(h->version, held->version) : 1;
     if (h->version.epoch < epoch || order < 0) {
-        g->stats.facts_old++;
+        is_no_news(g, from);
         if (h->version.epoch < epoch)
             remind(g, index, from);
         else if (m->status == SL_LEFT && h->kind == SL_VITALS && from != NONE)

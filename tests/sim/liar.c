@@ -9,6 +9,7 @@
 #include "tests/sim/world.h"
 
 #define BEAT 1
+#define TREE 5
 #define FACTS 4 /* a message with facts; docs/PROTOCOL.md, "A link" */
 #define PAGE ((size_t)64 * 1024)
 #define HEAD 6                    /* array 32 header and the message's type */
@@ -32,7 +33,8 @@ static const struct {
              {"jump", SIM_LIE_JUMP},
              {"nag", SIM_LIE_NAG},
              {"bulk", SIM_LIE_BULK},
-             {"all", 0x1fff & ~(unsigned)SIM_LIE_INFLATE}};
+             {"ask", SIM_LIE_ASK},
+             {"all", 0x3fff & ~(unsigned)SIM_LIE_INFLATE}};
 
 unsigned sim_lies_read(const char *text)
 {
@@ -397,6 +399,25 @@ static void nag(struct turn *t)
     }
 }
 
+/* The root of a tree that has nothing in common with anybody's. */
+static void ask(struct turn *t)
+{
+    uint8_t out[256], sums[16 * 8];
+    for (size_t i = 0; i < t->n->n_links * t->l->rate; i++) {
+        struct sl_pack w;
+        for (size_t k = 0; k < sizeof sums; k += 8)
+            sl_put64(sums + k, sl_rand_u64(&t->l->rand));
+        sl_pack_init(&w, out, sizeof out);
+        sl_pack_array(&w, 5);
+        sl_pack_uint(&w, TREE);
+        sl_pack_uint(&w, 0);
+        sl_pack_uint(&w, 0);
+        sl_pack_uint(&w, sl_rand_u64(&t->l->rand));
+        sl_pack_bin(&w, sums, sizeof sums);
+        (void)sim_send(t->w, t->node, t->n->links[i % t->n->n_links].link, sl_span_of(out, w.len));
+    }
+}
+
 static const struct {
     unsigned bit;
     void (*turn)(struct turn *t);
@@ -405,7 +426,8 @@ static const struct {
              {SIM_LIE_ACCUSE, accuse},       {SIM_LIE_FLOOD, flood},
              {SIM_LIE_STRANGERS, strangers}, {SIM_LIE_EQUIVOCATE, equivocate},
              {SIM_LIE_INFLATE, inflate},     {SIM_LIE_NAG, nag},
-             {SIM_LIE_BULK, bulk},           {SIM_LIE_ATTRACT, attract}};
+             {SIM_LIE_BULK, bulk},
+             {SIM_LIE_ASK, ask},           {SIM_LIE_ATTRACT, attract}};
 
 void sim_liar_turn(struct sim_world *w, size_t node)
 {

@@ -25,6 +25,7 @@ enum sim_lie {
     SIM_LIE_CLAIM = 512,     /* a record under another's address */
     SIM_LIE_NAG = 2048,      /* beats that hold something against their receiver */
     SIM_LIE_BULK = 4096,     /* the longest records there are, as often as it may */
+    SIM_LIE_ASK = 8192,      /* sums that differ from everybody's, which are answered with lists */
     SIM_LIE_JUMP = 1024      /* tells others that they have said something newer than they have */
 };
 

@@ -287,6 +287,63 @@ START_TEST(the_own_key_from_outside_makes_the_node_jump_above_it)
 }
 END_TEST
 
+static size_t links(void)
+{
+    struct sl_gossip_info i;
+    sl_gossip_info(g, &i);
+    return i.n_links;
+}
+
+START_TEST(who_repeats_what_it_heard_without_end_is_cut)
+{
+    uint8_t old[SL_RECORD_MAX];
+    size_t len = record_make(&peers[1], 11, 5, 1, old);
+    everybody();
+    for (unsigned k = 0; k < 500; k++) /* a table that was behind, and copies of news, are no offence */
+        give(old, len);
+    ck_assert_uint_eq(links(), 1);
+    for (unsigned k = 0; k < 1000; k++)
+        give(old, len);
+    ck_assert_uint_eq(links(), 0);
+}
+END_TEST
+
+START_TEST(who_brings_each_news_once_more_is_not)
+{
+    everybody();
+    for (uint64_t seq = 3; seq < 6000; seq++) {
+        give_vitals(1, 5, seq, (struct sl_vitals){0});
+        give_vitals(1, 5, seq, (struct sl_vitals){0});
+        now += SL_MS(100);
+    }
+    ck_assert_uint_eq(links(), 1);
+}
+END_TEST
+
+START_TEST(sums_that_differ_are_answered_within_a_budget)
+{
+    uint8_t out[256], sums[16 * 8];
+    struct sl_pack w;
+    everybody();
+    uint64_t before = stats().bytes_out;
+    for (unsigned k = 0; k < 5000; k++) {
+        memset(sums, (int)k, sizeof sums);
+        sl_pack_init(&w, out, sizeof out);
+        sl_pack_array(&w, 5);
+        sl_pack_uint(&w, 5);
+        sl_pack_uint(&w, 0);
+        sl_pack_uint(&w, 0);
+        sl_pack_uint(&w, k + 1);
+        sl_pack_bin(&w, sums, sizeof sums);
+        sl_gossip_receive(g, now, 2, out, w.len);
+        drain();
+    }
+    uint64_t said = stats().bytes_out - before;
+    ck_assert_uint_gt(said, 500 * 1024);
+    ck_assert_uint_le(said, 1100 * 1024);
+}
+END_TEST
+
 START_TEST(garbage_on_a_proven_link_is_counted_and_cuts_it_in_the_end)
 {
     struct sl_gossip_info i;
@@ -403,6 +460,9 @@ int main(void)
     tcase_add_test(t, who_was_forgotten_stays_forgotten_until_it_says_something_new);
     tcase_add_test(t, an_origin_cannot_change_its_mind_faster_than_its_quota);
     tcase_add_test(t, the_own_key_from_outside_makes_the_node_jump_above_it);
+    tcase_add_test(t, who_repeats_what_it_heard_without_end_is_cut);
+    tcase_add_test(t, who_brings_each_news_once_more_is_not);
+    tcase_add_test(t, sums_that_differ_are_answered_within_a_budget);
     tcase_add_test(t, garbage_on_a_proven_link_is_counted_and_cuts_it_in_the_end);
     tcase_add_test(t, random_messages_on_a_proven_link_never_harm);
     tcase_add_test(t, running_out_of_memory_anywhere_is_survived);
