@@ -45,6 +45,13 @@ static void begin_epoch(struct sl_gossip *g, uint64_t epoch)
     g->n_published = 0;
 }
 
+static void publish_all(struct sl_gossip *g)
+{
+    (void)self_publish_record(g);
+    self_vitals_soon(g, g->now, true);
+    self_sightings_changed(g, true, false);
+}
+
 bool clone_is_foreign(const struct sl_gossip *g, const struct sl_fact_header *h, struct sl_span bytes)
 {
     struct sl_version own = {g->config.epoch, g->seq};
@@ -67,9 +74,7 @@ void clone_met(struct sl_gossip *g, const struct sl_fact_header *h)
     sl_log(g->ports.log, SL_INFO,
            "an earlier life of this node, or a copy of it, is remembered with a newer epoch; new epoch taken");
     begin_epoch(g, epoch);
-    (void)self_publish_record(g);
-    self_vitals_soon(g, g->now, true);
-    self_sightings_changed(g, true, false);
+    publish_all(g);
 }
 
 /* ---- giving way ------------------------------------------------------------------------- */
