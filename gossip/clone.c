@@ -110,6 +110,7 @@ int sl_gossip_rekey(struct sl_gossip *g, sl_usec now, struct sl_span cert, uint6
         return STARLING_EAUTH;
     memcpy(g->cert, cert.p, cert.len);
     g->config.cert.len = cert.len;
+    g->not_after = read.not_after;
     g->id = read.id;
     begin_epoch(g, epoch);
     if (self_publish_record(g) < 0 || table_find(g, &g->id) == NONE) {

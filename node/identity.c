@@ -386,9 +386,10 @@ static int exchange_key(const char *state_dir, const uint8_t seed[32])
     return r < 0 ? r : sl_secret_replace(path, key_magic, seed, 32);
 }
 
-int sl_identity_renew(const struct sl_identity_options *options, struct sl_identity *identity)
+int sl_identity_rekey(const struct sl_identity_options *options, struct sl_identity *identity)
 {
     struct sl_identity next = *identity;
+    struct sl_cert cert;
     struct sl_ca ca;
     uint8_t seed[32];
     int r = sl_ca_open(identity->authority, &ca);
@@ -399,7 +400,7 @@ int sl_identity_renew(const struct sl_identity_options *options, struct sl_ident
     r = issue(&ca, options, &next);
     sl_ca_fini(&ca);
     if (r == 0)
-        r = check(options, &next);
+        r = check(options, &next, &cert);
     if (r == 0 && options->state_dir != NULL)
         r = exchange_key(options->state_dir, seed);
     if (r == 0) { /* not the whole: an application's thread may be reading the name */
