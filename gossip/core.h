@@ -326,8 +326,6 @@ struct sl_gossip {
     sl_usec no_down_until;
     bool isolated;
     sl_usec look_next;  /* not before this all edges are looked at again */
-    sl_usec mute_since; /* half of our edges fail; SL_NEVER */
-    bool muted;
     uint32_t beat_seq;
 
     /* what we publish */

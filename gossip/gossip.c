@@ -45,7 +45,7 @@ int sl_gossip_new(const struct sl_gossip_config *config, const struct sl_ports *
     g->config.cert.p = g->cert;
     sl_rand_seed(&g->rand, config->seed);
     g->now = g->started = now;
-    g->due = g->spread_due = g->judge_moved_at = g->recheck_at = g->next_sweep = g->mute_since = SL_NEVER;
+    g->due = g->spread_due = g->judge_moved_at = g->recheck_at = g->next_sweep = SL_NEVER;
     g->rings_due = g->rings_grew = SL_NEVER;
     g->vitals_due = g->sightings_due = g->answer_due = SL_NEVER;
     int r = setup(g);

@@ -40,8 +40,6 @@
 #define SL_STALL SL_MS(200)      /* this late, we were stalled */
 #define SL_STALL_LONG SL_SEC(1)  /* others may have noticed: publish fresh vitals */
 #define SL_DOUBT_HOLD SL_SEC(3)  /* after a stall no new verdict of down */
-#define SL_MUTE_MAX SL_SEC(10)   /* half of my edges fail: silent sightings are held back, so long at most */
-#define SL_MUTE_EDGES 4          /* with fewer edges "half" says nothing */
 
 /* "Verdicts" */
 #define SL_VOICE_HOLD SL_MS(500)   /* three quarters, of who has answered: a gap between answers (200), a packet

@@ -148,16 +148,11 @@ static void leave_isolation(struct sl_gossip *g)
     sl_log(g->ports.log, SL_INFO, "an edge answers again; this node is no longer cut off");
 }
 
-/* Half of my edges fail: more likely it is me. No edge works at all: judge nobody. */
+/* No edge works at all: judge nobody. (That half of them fail is no reason to be silent: it is what a cut looks like,
+ * and whom one node accuses wrongly has answered before it matters; simulator, wreck.) */
 static void doubt_self(struct sl_gossip *g)
 {
     struct edge_count n = count_edges(g);
-    bool half = n.live >= SL_MUTE_EDGES && 2 * n.failing >= n.live;
-    if (!half)
-        g->mute_since = SL_NEVER;
-    else if (g->mute_since == SL_NEVER)
-        g->mute_since = g->now;
-    g->muted = half && g->now - g->mute_since < SL_MUTE_MAX;
     if (!g->isolated && n.working == 0 && n.live >= 2 && n.failing == n.live) {
         g->isolated = true;
         g->tell_stale = true;
@@ -198,7 +193,7 @@ static void edge_failed(struct sl_gossip *g, struct edge *e)
     e->next_try = g->now + retry_after(g, e);
     g->stats.beat_timeouts++;
     doubt_self(g);
-    if (!g->isolated && !g->muted)
+    if (!g->isolated)
         edge_accuse(g, e, SL_SILENT);
     look_at_all(g);
     if (e->conn != NONE && e->failures >= SL_RETRY_FAST_N) {

@@ -57,6 +57,7 @@ world "a flock of two notices and heals" --scenario two
 world "a flock of three notices and heals" --scenario three
 world "a tenth joins a flock of fifty" --scenario join --nodes 50
 world "everybody is killed at once and finds the others again" --scenario restart --nodes 20
+world "when four fifths of the hosts go at once, the fifth knows" --scenario wreck
 world "a pause at the first meeting is not taken for a slow path" --scenario again
 world "who cannot reach half of the others says so more and more rarely" --scenario partial --nodes 40
 world "one bad edge fells nobody" --scenario badedge --nodes 20
