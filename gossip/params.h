@@ -34,7 +34,7 @@
 #define SL_RETRY_FAST SL_SEC(1)  /* to a failing neighbour, up to SL_RETRY_FAST_N times */
 #define SL_RETRY_FAST_N 8
 #define SL_RETRY_SLOW SL_SEC(4)
-#define SL_RETRY_DOWN SL_SEC(15) /* once it is down for SL_DOWN_LONG */
+#define SL_RETRY_DOWN SL_SEC(15) /* once it is down for SL_DOWN_LONG; give or take a fifth */
 #define SL_DOWN_LONG SL_SEC(60)
 #define SL_SETTLE SL_SEC(1)      /* to twice that after an edge came up its roots are compared again */
 #define SL_STALL SL_MS(200)      /* this late, we were stalled */

@@ -70,11 +70,12 @@ static unsigned repeats_of(const struct sl_gossip *g)
     return shift_edges(g) < SL_EDGES_TINY ? 2 : 1;
 }
 
-static sl_usec retry_after(const struct sl_gossip *g, const struct edge *e)
+/* Those who went down together are not tried together for ever: the first try after a cut has healed brings the others. */
+static sl_usec retry_after(struct sl_gossip *g, const struct edge *e)
 {
     const struct member *m = member_at(g, e->member);
     if (m->status == SL_DOWN && g->now - since_of(g, m) >= SL_DOWN_LONG)
-        return SL_RETRY_DOWN;
+        return sl_rand_span(&g->rand, SL_RETRY_DOWN - SL_RETRY_DOWN / 5, SL_RETRY_DOWN + SL_RETRY_DOWN / 5);
     return e->failures < SL_RETRY_FAST_N ? SL_RETRY_FAST : SL_RETRY_SLOW;
 }
 
