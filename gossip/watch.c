@@ -484,6 +484,16 @@ static void want_if_neighbour(struct sl_gossip *g, struct edge *e)
     }
 }
 
+/* From now on it owes us an answer, over whichever connection. */
+static void expect_answer(struct sl_gossip *g, struct edge *e)
+{
+    if (e->first_seq != 0)
+        return;
+    e->first_seq = next_seq(g);
+    e->repeats = 0;
+    e->await_until = g->now + timeout_of(g, e) * (1 + repeats_of(g));
+}
+
 /* The connection of a neighbour ended, and we did not end it. Is its process dead? The kernel there knows. */
 void edge_lost(struct sl_gossip *g, struct edge *e)
 {
@@ -500,11 +510,7 @@ void edge_lost(struct sl_gossip *g, struct edge *e)
     g->next_link += 2;
     out_simple(g, SL_OUT_PROBE, e->probe, &who_at(g, e->member)->addr);
     e->next_try = g->now;
-    if (e->first_seq == 0) { /* from now on it owes us an answer, over whichever connection */
-        e->first_seq = next_seq(g);
-        e->repeats = 0;
-        e->await_until = g->now + timeout_of(g, e) * (1 + repeats_of(g));
-    }
+    expect_answer(g, e);
 }
 
 static void edge_refused(struct sl_gossip *g, struct edge *e)
@@ -609,6 +615,14 @@ void watch_stall(struct sl_gossip *g, sl_usec lag)
 
 /* ---- the clock -------------------------------------------------------------------------- */
 
+static bool is_accused(const struct sl_gossip *g, uint32_t member)
+{
+    size_t n;
+    bool presses;
+    (void)verdict_against(g, member, &n, &presses);
+    return n > 0;
+}
+
 static void retry(struct sl_gossip *g, struct edge *e)
 {
     if (e->conn != NONE) {
@@ -622,6 +636,8 @@ static void retry(struct sl_gossip *g, struct edge *e)
     }
     e->tried_at = g->now;
     struct conn *c = conn_dial(g, &who_at(g, e->member)->addr, id_at(g, e->member));
+    if (c && !edge_fails(e) && is_accused(g, e->member)) /* the dial's own time-out is three times as long */
+        expect_answer(g, e);
     e->next_try = c ? SL_NEVER : g->now + SL_SEC(1); /* busy with that address already, or no place */
 }
 
@@ -650,14 +666,6 @@ static void edge_tick(struct sl_gossip *g, struct edge *e)
         retry(g, e);
     if (e->conn != NONE && g->now >= e->sync_at && sync_due(g, e))
         beat_now(g, e);
-}
-
-static bool is_accused(const struct sl_gossip *g, uint32_t member)
-{
-    size_t n;
-    bool presses;
-    (void)verdict_against(g, member, &n, &presses);
-    return n > 0;
 }
 
 static void refresh_neighbours(struct sl_gossip *g)
