@@ -109,6 +109,7 @@ static inline void setup(void)
     for (uint8_t i = 0; i < PEERS; i++)
         person_make(&peers[i], (uint8_t)(10 + i));
     now = SL_SEC(1000);
+    answering = false;
     g = core_new();
     link_as(&peers[0], 2);
 }

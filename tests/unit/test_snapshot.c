@@ -234,18 +234,25 @@ static void write_fields(struct sl_pack *w, size_t n, const char *name, size_t r
     sl_pack_uint(w, 1);
     sl_pack_bin(w, zeroes, record_len);
     sl_pack_bin(w, zeroes, 0);
-    for (size_t i = 7; i < n; i++)
+    if (n > 7)
+        sl_pack_bin(w, zeroes, 16); /* the certificate's serial */
+    for (size_t i = 8; i < n; i++)
         sl_pack_nil(w);
 }
 
 static void usual(struct sl_pack *w)
+{
+    write_fields(w, 8, "n1", 10);
+}
+
+static void without_a_serial(struct sl_pack *w)
 {
     write_fields(w, 7, "n1", 10);
 }
 
 static void longer(struct sl_pack *w)
 {
-    write_fields(w, 9, "n1", 10);
+    write_fields(w, 10, "n1", 10);
 }
 
 static void bad_name(struct sl_pack *w)
@@ -272,6 +279,7 @@ static void short_array(struct sl_pack *w)
 START_TEST(entries_are_read_within_bounds)
 {
     ck_assert_ptr_null(fault_of_entry(usual));
+    ck_assert_ptr_null(fault_of_entry(without_a_serial)); /* of an earlier version */
     ck_assert_ptr_null(fault_of_entry(longer)); /* fields of a later version */
     faults("does not understand", fault_of_entry(bad_name));
     faults("does not understand", fault_of_entry(too_long));
