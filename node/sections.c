@@ -85,7 +85,8 @@ static void add_sealed(struct writer *w, const char *tenant, const struct sl_ser
         w->pack.failed = true;
         return;
     }
-    add_to_sum(w, s->sealed, SL_TENANT_LEN + 4); /* under which key */
+    add_to_sum(w, s->sealed, SL_TENANT_LEN + 4); /* under which key, and in whose fact it opens */
+    add_to_sum(w, s->origin->b, SL_ID_LEN);
     sl_pack_bin(&w->pack, s->sealed, sealed_len);
 }
 

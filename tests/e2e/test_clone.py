@@ -33,9 +33,14 @@ class Apart(Flock):
         return n
 
 
-def instances(node):
-    return {i["port"]: i["node"] for s in ask(node.socket, "services") or [] for i in s["instances"]
+def instances(node, tenant="default"):
+    return {i["port"]: i["node"] for s in ask(node.socket, f"services {tenant}") or [] for i in s["instances"]
             if i["status"] == "alive"}
+
+
+def blue(node):
+    """What a tenant's key opens, sealed for the node whose fact it is in."""
+    return instances(node, "blue")
 
 
 def ids(*nodes):
@@ -52,8 +57,8 @@ with Apart() as f:
     n1 = f.start("n1", "--listen", f"127.0.0.1:{f.seed}")
     rest = [n1] + [f.start(n, *f.seeds()) for n in ("n2", "n3")]
     ports = [free_port(), free_port()]
-    first = f.serve("first", ports[0], "--state-dir", state, called="web")
-    wait_for(lambda: all(set(instances(n)) == {ports[0]} for n in rest), 20 * SLOW)
+    first = f.serve("first", ports[0], "--state-dir", state, "--tenant", "blue", called="web")
+    wait_for(lambda: all(set(blue(n)) == {ports[0]} for n in rest), 20 * SLOW)
     old = first.info()["id"]
     shutil.copytree(state, copied)
 
@@ -62,14 +67,14 @@ with Apart() as f:
     tap.check(r.returncode == 1 and state in r.stderr and "in use" in r.stderr and f"process {first.pid}" in r.stderr,
               "a second process in one state directory does not start, and says who is there", r.stderr.strip()[-150:])
 
-    second = f.serve("second", ports[1], "--state-dir", copied, called="web")
+    second = f.serve("second", ports[1], "--state-dir", copied, "--tenant", "blue", called="web")
     took = wait_for(lambda: None not in ids(first, second) and ids(first, second).count(old) == 1, LIMIT)
     tap.check(took is not None, "of two with one key exactly one keeps it", f"{took or 99:.2f} s")
     both = sorted(zip(ids(first, second), ports), key=lambda p: p[0] != old)
     here = {port: who for who, port in both}
-    took = wait_for(lambda: all(instances(n) == here for n in [*rest, first, second]), LIMIT)
+    took = wait_for(lambda: all(blue(n) == here for n in [*rest, first, second]), LIMIT)
     tap.check(took is not None, "everybody finds both services, each at its own node",
-              f"{took or 99:.2f} s" if took else f"{here} {[instances(n) for n in rest]}")
+              f"{took or 99:.2f} s" if took else f"{here} {[blue(n) for n in rest]}")
     loser = second if second.info()["id"] != old else first
     tap.check("another process lives with the key" in loser.text() and "has another key" in loser.text(),
               "the other says what happened, and who it is now")
@@ -80,8 +85,8 @@ with Apart() as f:
     tap.check(key(state) != key(copied), "its key in the state directory is the new one")
     loser.stop()
     again = f.serve("second" if loser is second else "first", ports[1] if loser is second else ports[0], "--state-dir",
-                    copied if loser is second else state, called="web")
-    took = wait_for(lambda: all(instances(n) == here for n in rest) and again.info().get("id") == fresh, 20 * SLOW)
+                    copied if loser is second else state, "--tenant", "blue", called="web")
+    took = wait_for(lambda: all(blue(n) == here for n in rest) and again.info().get("id") == fresh, 20 * SLOW)
     tap.check(took is not None and stayed.info()["id"] == old, "started again both are who they were", f"{took or 99:.2f} s")
     tap.check(f.blamed() == [], "nobody was held down for it", str(f.blamed()))
 
