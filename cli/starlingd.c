@@ -17,6 +17,8 @@
 #include "cli/common.h"
 
 #define QUIET_MS 8000 /* without an event */
+#define LATER_MS 60000 /* and from then on what a flood of strangers left behind */
+#define WORTH_IT ((size_t)1024 * 1024) /* free bytes of the heap */
 
 static const char usage[] = "Usage: starlingd [OPTION]...\n"
                             "Run a node with no service of its own, a seed, in the foreground.\n\n";
@@ -46,11 +48,18 @@ static void notify(const char *state)
     (void)close(fd);
 }
 
+/* Nothing was heard for a while: after news for the first time, or again. */
+static void trim(bool first)
+{
+    if (first || mallinfo2().fordblks >= WORTH_IT)
+        (void)malloc_trim(0);
+}
+
 /* Until a signal comes that ends it (its number) or the node has stopped (0). What the rush of joining needed goes back to
  * the system once the flock is quiet: a seed stays small. */
 static int wait_for_end(starling_watch *watch, int signal_fd)
 {
-    int quiet_ms = QUIET_MS; /* to wait before trimming; < 0 = trimmed */
+    int quiet_ms = QUIET_MS;
     for (;;) {
         struct pollfd fds[] = {{.fd = signal_fd, .events = POLLIN},
                                {.fd = starling_watch_fd(watch), .events = POLLIN}};
@@ -67,8 +76,8 @@ static int wait_for_end(starling_watch *watch, int signal_fd)
         if (more < 0)
             return 0;
         if (n == 0)
-            (void)malloc_trim(0);
-        quiet_ms = n == 0 ? -1 : QUIET_MS;
+            trim(quiet_ms == QUIET_MS);
+        quiet_ms = n == 0 ? LATER_MS : QUIET_MS;
     }
 }
 
