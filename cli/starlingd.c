@@ -16,8 +16,8 @@
 
 #include "cli/common.h"
 
-#define QUIET_MS 8000 /* without an event */
-#define LATER_MS 60000 /* and from then on what a flood of strangers left behind */
+#define QUIET_MS 8000                  /* without an event */
+#define LATER_MS 60000                 /* and from then on what a flood of strangers left behind */
 #define WORTH_IT ((size_t)1024 * 1024) /* free bytes of the heap */
 
 static const char usage[] = "Usage: starlingd [OPTION]...\n"

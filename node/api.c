@@ -295,7 +295,8 @@ static int open_core(starling_node *node, sl_usec now, sl_barrier *barrier)
     sl_entropy(chance, sizeof chance);
     sl_rand_seed(&node->checks.rand, chance[3]);
     node->wall_offset_us = wall - now;
-    node->ports = (struct sl_ports){.alloc = &sl_alloc_system, .crypto = &node->crypto, .log = &node->log};
+    node->ports =
+        (struct sl_ports){.alloc = &sl_alloc_system, .crypto = &node->crypto, .log = &node->log};
     struct sl_gossip_config config = {
         .bundle = node->identity.bundle,
         .cert = sl_span_of(node->identity.cert, node->identity.cert_len),

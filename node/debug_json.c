@@ -114,9 +114,9 @@ json_t *sl_json_member(const starling_node *node, const struct sl_member_info *m
     return sl_json_object(
         "id", id_text(&m->id), "name", text_of(name), "address", json_string(address), "zone",
         sl_json_text(known ? (const char *)record.zone.p : "", known ? record.zone.len : 0),
-        "status", json_string(status), "epoch",
-        json_integer((json_int_t)m->version.epoch), "heard_ms", json_integer(heard / 1000),
-        "services", json_integer((json_int_t)sl_store_n_services(node->store, &m->id)), "self",
+        "status", json_string(status), "epoch", json_integer((json_int_t)m->version.epoch),
+        "heard_ms", json_integer(heard / 1000), "services",
+        json_integer((json_int_t)sl_store_n_services(node->store, &m->id)), "self",
         json_boolean(m->self), "neighbour", json_boolean(m->neighbour), NULL);
 }
 
