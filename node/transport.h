@@ -65,7 +65,7 @@ void sl_transport_dial(struct sl_transport *t, sl_usec now, sl_link link,
 /* False when it was dropped: no such link, or its queue is full. */
 bool sl_transport_send(struct sl_transport *t, sl_link link, struct sl_span bytes);
 void sl_transport_cut(struct sl_transport *t, sl_link link);
-/* Whoever dialled this link is refused in the handshake for a minute, as long as it dials with the same key. */
+/* Whoever dialled this link is refused in the handshake for ten seconds, as long as it dials with the same key. */
 void sl_transport_bar(struct sl_transport *t, sl_usec now, sl_link link);
 /* The accepted link proved its hello (core let it live): it leaves the lobby. */
 void sl_transport_admit(struct sl_transport *t, sl_link link);

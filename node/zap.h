@@ -7,7 +7,7 @@
 #include "base/types.h"
 
 /* A key that was shown the door is refused for so long; then it may try a hello again. */
-#define SL_ZAP_BAR_TIME SL_SEC(60)
+#define SL_ZAP_BAR_TIME SL_SEC(10) /* whoever has a new certificate by then is let in */
 #define SL_ZAP_BARRED_MAX 64 /* the oldest makes room */
 
 struct sl_zap_barred {
