@@ -213,7 +213,10 @@ void sl_gate_set(struct sl_gate *g, const struct sl_addr *known, size_t n_known)
     if (g->all.shift > 0)
         put_chance(&r, g->all.shift);
     put(&r, BPF_RET | BPF_K, LET_IN, 0, 0);
-    const struct sock_fprog program = {r.n, r.code};
+    struct sock_fprog program;
+    memset(&program, 0, sizeof program); /* its padding goes to the kernel as well */
+    program.len = r.n;
+    program.filter = r.code;
     if (setsockopt(g->sink, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof program) == 0)
         return;
     /* Without a filter the kernel would share connections out between the two. */

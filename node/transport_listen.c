@@ -67,8 +67,8 @@ int sl_listen_open(struct sl_transport *t, const struct sl_addr *at,
 static int open_deaf(struct sl_transport *t)
 {
     const struct sockaddr_in here = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
-    struct sock_filter drop = {.code = BPF_RET | BPF_K, .k = 0};
-    const struct sock_fprog filter = {.len = 1, .filter = &drop};
+    static struct sock_filter drop = {.code = BPF_RET | BPF_K, .k = 0};
+    static const struct sock_fprog filter = {.len = 1, .filter = &drop};
     if (t->deaf_fd >= 0)
         return 0;
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
