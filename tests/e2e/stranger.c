@@ -39,7 +39,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { GREETING = 64, HELLO = 2 + 200, WELCOME = 2 + 168, EVENTS = 64, LAST_LOOK_MS = 300 };
+enum { GREETING = 64, HELLO = 2 + 200, WELCOME = 2 + 168, EVENTS = 64, LAST_LOOK_MS = 300, FDS = 16384 };
 
 enum kind {
     SILENT,
@@ -321,8 +321,11 @@ static void throw_junk(const struct visitor *v)
 
 /* ---- connections --------------------------------------------------------------------------- */
 
+static struct visitor *here[FDS]; /* by descriptor */
+
 static void end(struct visitor *v)
 {
+    here[v->fd] = NULL;
     (void)close(v->fd);
     n_open--;
     free(v);
@@ -337,8 +340,9 @@ static void begin(unsigned nth)
         die("memory");
     v->nth = nth;
     v->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (v->fd < 0)
+    if (v->fd < 0 || v->fd >= FDS)
         die("socket");
+    here[v->fd] = v;
     n_open++;
     (void)setsockopt(v->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     (void)setsockopt(v->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one);
@@ -434,6 +438,10 @@ static void run(unsigned count, double rate)
            "\"open\":%u,\"seconds\":%.3f}\n",
            kind_names[kind], tried, connected, refused, welcomed, ready, closed_by_peer, n_open,
            last - start);
+    for (int fd = 0; fd < FDS; fd++) {
+        if (here[fd] != NULL)
+            end(here[fd]);
+    }
 }
 
 int main(int argc, char **argv)
