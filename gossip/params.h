@@ -46,6 +46,7 @@
                                     * sent again (200), and the way there and back */
 #define SL_HALF_HOLD SL_SEC(2)     /* half of the watchers, without a break */
 #define SL_SUSPECT_HOLD SL_SEC(5)  /* an eighth of them, without an answer */
+#define SL_WATCHERS_DIFFER 2       /* so many fewer others may count than the accused does */
 #define SL_RETURN_HOLD SL_SEC(3)   /* who just came back is not felled, and does not fell */
 #define SL_ACCUSE_BACKOFF_MAX SL_SEC(64)
 #define SL_GOOD_RESET SL_SEC(4)    /* an edge that worked this long starts its back-off anew */
