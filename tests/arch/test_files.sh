@@ -27,4 +27,10 @@ long=$(for file in $sources; do
     [ "$lines" -le 800 ] || echo "$file: $lines lines"
 done)
 report "no file has more than 800 lines" "$long"
+
+# tests/run passes over what cannot be executed, without a word.
+idle=$(for file in "$top_srcdir"/tests/e2e/test_*; do
+    [ -x "$file" ] || echo "${file##*/}: not executable, so it does not run"
+done)
+report "every end-to-end test can run" "$idle"
 finish
