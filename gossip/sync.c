@@ -89,7 +89,6 @@ static bool may_answer(struct sl_gossip *g, struct conn *c, int64_t bytes)
     return may;
 }
 
-/* Ask about a subtree: list what is small, split what is not. */
 static bool is_listed(const struct sl_gossip *g, unsigned depth, uint32_t prefix)
 {
     return depth == TREE_DEPTH || g->tree->count[tree_node(depth, prefix)] <= SL_SYNC_LIST_MAX;
@@ -105,6 +104,7 @@ static int64_t price_of(const struct sl_gossip *g, unsigned depth, uint32_t pref
     return is_listed(g, depth, prefix) ? list_price(g, depth, prefix) : 32 + 16 * 8;
 }
 
+/* Ask about a subtree: list what is small, split what is not. */
 static void ask(struct sl_gossip *g, struct conn *c, unsigned depth, uint32_t prefix)
 {
     if (is_listed(g, depth, prefix))

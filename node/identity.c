@@ -366,15 +366,14 @@ int sl_identity_load(const struct sl_identity_options *options, struct sl_identi
 
     r = options->credentials != NULL ? from_credentials(options, &identity)
                                      : from_authority(options, &identity);
-    if (r == 0 && options->held != NULL) {
+    if (options->held != NULL) {
         memcpy(identity.dial_public, options->held->dial_public, sizeof identity.dial_public);
         memcpy(identity.dial_secret, options->held->dial_secret, sizeof identity.dial_secret);
-    } else if (r == 0) {
+    } else {
         crypto_box_keypair(identity.dial_public, identity.dial_secret);
     }
-    if (r == 0) {
+    if (r == 0)
         *ret = identity;
-    }
     sl_identity_fini(&identity);
     return r;
 }
@@ -386,15 +385,18 @@ static int exchange_key(const char *state_dir, const uint8_t seed[32])
     return r < 0 ? r : sl_secret_replace(path, key_magic, seed, 32);
 }
 
-int sl_identity_rekey(const struct sl_identity_options *options, struct sl_identity *identity)
+int sl_identity_rekey(const struct sl_identity_options *options, const struct sl_identity *held,
+                      struct sl_identity *ret)
 {
-    struct sl_identity next = *identity;
+    struct sl_identity next = *held;
     struct sl_cert cert;
     struct sl_ca ca;
     uint8_t seed[32];
-    int r = sl_ca_open(identity->authority, &ca);
-    if (r < 0)
+    int r = sl_ca_open(held->authority, &ca);
+    if (r < 0) {
+        sl_identity_fini(&next);
         return r == STARLING_ENOENT ? STARLING_EIO : r;
+    }
     sl_entropy(seed, sizeof seed);
     sl_signer_from_seed(&next.signer, seed);
     r = issue(&ca, options, &next);
@@ -403,14 +405,8 @@ int sl_identity_rekey(const struct sl_identity_options *options, struct sl_ident
         r = check(options, &next, &cert);
     if (r == 0 && options->state_dir != NULL)
         r = exchange_key(options->state_dir, seed);
-    if (r == 0) { /* not the whole: an application's thread may be reading the name */
-        identity->signer = next.signer;
-        identity->id = next.id;
-        memcpy(identity->cert, next.cert, next.cert_len);
-        identity->cert_len = next.cert_len;
-        identity->not_before = next.not_before;
-        identity->not_after = next.not_after;
-    }
+    if (r == 0)
+        *ret = next;
     sodium_memzero(seed, sizeof seed);
     sl_identity_fini(&next);
     return r;

@@ -49,11 +49,11 @@ struct sl_identity_options {
  * ENOMEM; error text says which file and what to do. Nothing damaged is ever replaced. */
 int sl_identity_load(const struct sl_identity_options *options, struct sl_identity *ret)
     SL_MUST_USE;
-/* Another key, and a certificate for it from the authority that the present one came from; the state
- * directory's key, where there is one, is exchanged. The name, the door and C_d stay. Only of an
- * identity whose `authority` is not "". 0, STARLING_EAUTH, EIO; on failure nothing has changed. */
-int sl_identity_rekey(const struct sl_identity_options *options, struct sl_identity *identity)
-    SL_MUST_USE;
+/* `held` with another key, and a certificate for it from the authority that the present one came from; the
+ * state directory's key, where there is one, is exchanged. The name, the door and C_d stay. Only where
+ * `authority` of `held` is not "". 0, STARLING_EAUTH, EIO. Wiped by sl_identity_fini. */
+int sl_identity_rekey(const struct sl_identity_options *options, const struct sl_identity *held,
+                      struct sl_identity *ret) SL_MUST_USE;
 /* The seed of a node's own key, STATE/node.key. 0, STARLING_ENOENT, EAUTH, EIO. */
 int sl_node_key_read(const char *path, uint8_t seed[32]) SL_MUST_USE;
 

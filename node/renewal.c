@@ -51,11 +51,12 @@ static bool any_changed(struct sl_renewal *r)
     return changed;
 }
 
-/* What application threads ask of the identity, they ask under that lock. */
-static void take(starling_node *node, const struct sl_identity *next)
+void sl_renewal_take(starling_node *node, const struct sl_identity *next)
 {
     struct sl_identity *identity = &node->identity;
     pthread_mutex_lock(&node->commands.lock);
+    identity->signer = next->signer;
+    identity->id = next->id;
     identity->bundle = next->bundle;
     memcpy(identity->cert, next->cert, sizeof identity->cert);
     identity->cert_len = next->cert_len;
@@ -91,7 +92,7 @@ static void apply(starling_node *node, sl_usec now, const struct sl_identity *ne
                sl_fail_text());
     int r =
         sl_gossip_renew(node->gossip, now, &next->bundle, sl_span_of(next->cert, next->cert_len));
-    take(node, next);
+    sl_renewal_take(node, next);
     sl_feed_again(node, now);
     if (r == 0) {
         say_taken(node);

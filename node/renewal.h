@@ -24,6 +24,9 @@ enum sl_life sl_renewal_note(const struct sl_identity *identity, int64_t wall_s,
                              char out[SL_RENEWAL_NOTE]);
 
 struct starling_node;
+/* Be `next` from now on, as far as it can differ while the node runs (not the name, C_d), and have all services said
+ * again under it. What application threads ask of the identity, they ask under commands.lock, as this does. */
+void sl_renewal_take(struct starling_node *node, const struct sl_identity *next);
 void sl_renewal_open(struct starling_node *node);
 /* Take what has changed, or say what is wrong with it, and what comes to its end. Cheap: to be called about every
  * second. */

@@ -55,11 +55,16 @@ static int be_somebody_else(starling_node *node, sl_usec now)
         .state_dir = s->state_dir[0] != '\0' ? s->state_dir : NULL,
         .wall_s = sl_wall_us() / 1000000,
     };
+    struct sl_identity next;
     uint64_t chance;
     sl_snapshot_pause(node); /* a file on its way is sealed with the old key */
-    int r = sl_identity_rekey(&options, &node->identity);
-    if (r == 0)
-        r = sl_own_id_set(node);
+    int r = sl_identity_rekey(&options, &node->identity, &next);
+    if (r < 0)
+        return r;
+    sl_renewal_take(node,
+                    &next); /* what is sealed is bound to whose fact it is in, and said again */
+    sl_identity_fini(&next);
+    r = sl_own_id_set(node);
     if (r < 0)
         return r;
     sl_entropy(&chance, sizeof chance);
@@ -67,10 +72,6 @@ static int be_somebody_else(starling_node *node, sl_usec now)
                         sl_epoch_of(sl_wall_us(), chance));
     if (r < 0)
         return sl_fail(r, "out of memory for another identity");
-    /* What is sealed is bound to whose fact it is in. */
-    pthread_mutex_lock(&node->commands.lock);
-    sl_commands_say_again(&node->commands);
-    pthread_mutex_unlock(&node->commands.lock);
     sl_snapshot_rekey(node, now);
     if (sl_rundir_publish(&node->rundir, node->identity.name, node->id_hex, &node->advertised) < 0)
         sl_log(&node->log, SL_WARNING, "%s", sl_fail_text());
