@@ -18,23 +18,7 @@
 
 #include "tests/suite.h"
 
-#define PATIENCE_MS 20000
 #define NODES_MAX 8
-
-/* Ask again until it is so. */
-#define until(condition)                                                                           \
-    do {                                                                                           \
-        int tries_ = PATIENCE_MS / 5;                                                              \
-        while (!(condition) && tries_-- > 0)                                                       \
-            breathe();                                                                             \
-        ck_assert_msg(tries_ > 0, "never so: %s (%s)", #condition, starling_error_text());         \
-    } while (0)
-
-#define must(call)                                                                                 \
-    do {                                                                                           \
-        int r_ = (call);                                                                           \
-        ck_assert_msg(r_ == 0, "%s: %d, %s", #call, r_, starling_error_text());                    \
-    } while (0)
 
 /* The call fails with this code and says something. */
 #define refuses(code, call)                                                                        \
@@ -51,12 +35,6 @@ struct flock_of {
     char name[NODES_MAX][16];
     size_t n;
 };
-
-static inline void breathe(void)
-{
-    struct timespec t = {.tv_nsec = 5000000};
-    nanosleep(&t, NULL);
-}
 
 static inline void flock_begin(struct flock_of *f)
 {

@@ -7,23 +7,6 @@
 #include "node/credentials.h"
 #include "tests/unit/ca_help.h"
 
-#define PATIENCE_MS 20000
-
-#define until(condition)                                                                           \
-    do {                                                                                           \
-        int tries_ = PATIENCE_MS / 5;                                                              \
-        const struct timespec pause_ = {.tv_nsec = 5000000};                                       \
-        while (!(condition) && tries_-- > 0)                                                       \
-            nanosleep(&pause_, NULL);                                                              \
-        ck_assert_msg(tries_ > 0, "never so: %s (%s)", #condition, starling_error_text());         \
-    } while (0)
-
-#define must(call)                                                                                 \
-    do {                                                                                           \
-        int r_ = (call);                                                                           \
-        ck_assert_msg(r_ == 0, "%s: %d, %s", #call, r_, starling_error_text());                    \
-    } while (0)
-
 static atomic_uint n_warned, n_told;
 static char runtime[300];
 

@@ -368,9 +368,7 @@ START_TEST(what_nobody_confirms_is_forgotten_when_it_is_a_day_old)
     ck_assert_int_eq(starling_pick(view, &who), 0);
     ck_assert_uint_eq(who.flags, STARLING_F_STALE | STARLING_F_SUSPECT);
     ck_assert_uint_eq(count_members(node), 2);
-    for (int i = 0; i < 1000 && starling_pick(view, &who) == 0; i++)
-        (void)usleep(10000);
-    ck_assert_int_eq(starling_pick(view, &who), STARLING_ENOENT);
+    until(starling_pick(view, &who) == STARLING_ENOENT);
     ck_assert_uint_eq(count_members(node), 1);
 
     starling_service own = {.name = "users", .port = 81};
