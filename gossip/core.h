@@ -150,6 +150,7 @@ struct edge {
 
     /* what we say of it */
     uint8_t accused;    /* enum sl_how, 0 = nothing */
+    bool told;          /* it is in what we last published */
     struct sl_version seen;
     sl_usec accuse_next, accuse_backoff;
     sl_usec good_since, good_for; /* it answers again since; it last did so for that long */

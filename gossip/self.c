@@ -1,5 +1,6 @@
 /* self.c: what this node publishes of itself, when, and how it answers what is said of it. */
 #include <starling.h>
+#include <stdlib.h>
 
 #include "gossip/core.h"
 
@@ -128,17 +129,41 @@ void self_sightings_changed(struct sl_gossip *g, bool urgent, bool withdrawn)
     g->sightings_due = sl_earlier(g->sightings_due, due);
 }
 
+/* What an accused edge is to the fact that has no room for all: those who have yet to fall come first, for their other
+ * accusers may be few; then what was said before, or each change of places would be news. */
+enum urgency { TO_FALL, TOLD, UNTOLD };
+
+static enum urgency urgency_of(const struct sl_gossip *g, const struct edge *e)
+{
+    return is_live(member_at(g, e->member)) ? TO_FALL : e->told ? TOLD : UNTOLD;
+}
+
+static int by_accused(const void *a, const void *b)
+{
+    return sl_id_cmp(&((const struct sl_sighting *)a)->accused, &((const struct sl_sighting *)b)->accused);
+}
+
+/* A node of a small part has more down ones in its care than there is room for. Edges are in the order of the rings, so
+ * that each of the down is named by its nearest ones on the first rings, to whomever has yet to see it fall. */
+static size_t choose_sightings(const struct sl_gossip *g, struct sl_sighting *list)
+{
+    size_t n = 0;
+    for (enum urgency u = TO_FALL; u <= UNTOLD; u++) {
+        for (size_t i = 0; i < g->n_edges && n < SL_SIGHTING_ENTRIES_MAX; i++) {
+            const struct edge *e = &g->edges[i];
+            if (e->accused && urgency_of(g, e) == u)
+                list[n++] = (struct sl_sighting){.accused = *id_at(g, e->member), .how = e->accused, .seen = e->seen};
+        }
+    }
+    qsort(list, n, sizeof *list, by_accused);
+    return n;
+}
+
 static void publish_sightings(struct sl_gossip *g)
 {
     struct sl_sighting list[SL_SIGHTING_ENTRIES_MAX];
-    size_t n = 0;
+    size_t n = choose_sightings(g, list);
     g->sightings_due = SL_NEVER;
-    for (size_t i = 0; i < g->n_edges && n < SL_SIGHTING_ENTRIES_MAX; i++) {
-        const struct edge *e = &g->edges[i];
-        if (e->accused)
-            list[n++] = (struct sl_sighting){.accused = *id_at(g, e->member), .how = e->accused,
-                                             .seen = e->seen};
-    }
     bool same = n == g->n_published;
     for (size_t i = 0; i < n && same; i++)
         same = sl_id_eq(&list[i].accused, &g->published[i].accused) && list[i].how == g->published[i].how &&
@@ -153,6 +178,10 @@ static void publish_sightings(struct sl_gossip *g)
     }
     memcpy(g->published, list, n * sizeof *list);
     g->n_published = n;
+    for (size_t i = 0; i < g->n_edges; i++) {
+        struct sl_sighting key = {.accused = *id_at(g, g->edges[i].member)};
+        g->edges[i].told = bsearch(&key, list, n, sizeof *list, by_accused) != NULL;
+    }
     bool calm = g->now - g->sightings_at > 4 * SL_SIGHTINGS_GAP_MAX;
     g->sightings_gap = calm || !g->sightings_gap ? SL_SIGHTINGS_GAP_MIN
                                                  : sl_earlier(2 * g->sightings_gap, SL_SIGHTINGS_GAP_MAX);
