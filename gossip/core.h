@@ -517,6 +517,7 @@ void join_fini(struct sl_gossip *g);
 /* Seeds that did not answer, or refused us, may do so now. */
 void join_again(struct sl_gossip *g);
 void join_dialled(struct sl_gossip *g, const struct sl_addr *addr, bool reached);
+void join_meet_soon(struct sl_gossip *g); /* not at the next time that is drawn */
 size_t join_names(struct sl_gossip *g, uint8_t out[SL_REFER_MAX * (SL_ADDR_BYTES + 1)]);
 void join_referred(struct sl_gossip *g, struct sl_span names);
 void join_tick(struct sl_gossip *g);
@@ -548,6 +549,8 @@ bool edge_fails(const struct edge *e);
 void watch_beat(struct sl_gossip *g, struct conn *c, struct sl_read *r);
 void watch_echo(struct sl_gossip *g, struct conn *c, struct sl_read *r);
 void watch_ack(struct sl_gossip *g, struct conn *c, struct sl_read *r);
+/* Half of the edges fail, or more: whom of its own part is a node to hear? (PROTOCOL.md, "Joining, leaving, healing") */
+bool watch_cut_off(const struct sl_gossip *g);
 void watch_doubt(struct sl_gossip *g, uint32_t member);
 void watch_fresh_word(struct sl_gossip *g, uint32_t member);
 void watch_stall(struct sl_gossip *g, sl_usec lag);

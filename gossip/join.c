@@ -167,22 +167,13 @@ void join_referred(struct sl_gossip *g, struct sl_span names)
 
 /* ---- meetings --------------------------------------------------------------------------- */
 
-/* Dial one random member we have no connection with. The flock makes about one meeting in two seconds, not each node;
- * where all are connected there is nobody to meet. */
-static void meet(struct sl_gossip *g)
+/* Dial one random member we have no connection with. */
+static void meet(struct sl_gossip *g, bool live)
 {
-    sl_usec wait = 2 * SL_SEC(n_alive(g));
-    wait = wait < SL_MEETING_MIN ? SL_MEETING_MIN : sl_earlier(wait, SL_MEETING_MAX);
-    if (!g->meeting_drawn) {
-        g->meeting_drawn = true;
-        g->next_meeting = g->now + sl_rand_span(&g->rand, 0, wait);
-        return;
-    }
-    g->next_meeting = g->now + sl_rand_span(&g->rand, wait / 2, wait + wait / 2);
     for (int tries = 0; tries < 8; tries++) {
         uint32_t i = (uint32_t)sl_rand_below(&g->rand, g->n_slots);
         const struct member *m = member_at(g, i);
-        if (!m->used || m->self || m->status == SL_LEFT || edge_of(g, i))
+        if (!m->used || m->self || m->status == SL_LEFT || (live && !is_live(m)) || edge_of(g, i))
             continue;
         struct conn *c = conn_dial(g, &who_at(g, i)->addr, id_at(g, i));
         if (c)
@@ -191,9 +182,31 @@ static void meet(struct sl_gossip *g)
     }
 }
 
+/* The flock makes about one meeting in two seconds, not each node; where all are connected there is nobody to meet. The
+ * first time is drawn when we know how large it is. Where neighbours are on the other side of a cut, few of a small part
+ * have an edge to each other, and what one of them sees the others do not hear (simulator, split, 94/6): they look for
+ * each other among those who are not down. */
+static void meetings_tick(struct sl_gossip *g)
+{
+    if (g->now < g->next_meeting)
+        return;
+    bool cut_off = watch_cut_off(g);
+    sl_usec wait = sl_earlier(2 * SL_SEC(n_alive(g)), SL_MEETING_MAX);
+    wait = cut_off ? SL_MEETING_CUT_OFF : wait < SL_MEETING_MIN ? SL_MEETING_MIN : wait;
+    sl_usec from = g->meeting_drawn ? wait / 2 : 0;
+    if (g->meeting_drawn || cut_off)
+        meet(g, cut_off);
+    g->next_meeting = g->now + sl_rand_span(&g->rand, from, from + wait);
+    g->meeting_drawn = true;
+}
+
+void join_meet_soon(struct sl_gossip *g)
+{
+    g->next_meeting = sl_earlier(g->next_meeting, g->now + sl_rand_span(&g->rand, 0, SL_MEETING_CUT_OFF));
+}
+
 void join_tick(struct sl_gossip *g)
 {
     seeds_tick(g);
-    if (g->now >= g->next_meeting)
-        meet(g);
+    meetings_tick(g);
 }

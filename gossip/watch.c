@@ -141,6 +141,12 @@ static struct edge_count count_edges(const struct sl_gossip *g)
     return n;
 }
 
+bool watch_cut_off(const struct sl_gossip *g)
+{
+    struct edge_count n = count_edges(g);
+    return n.live >= 2 && 2 * n.failing >= n.live;
+}
+
 static void leave_isolation(struct sl_gossip *g)
 {
     g->isolated = false;
@@ -197,6 +203,8 @@ static void edge_failed(struct sl_gossip *g, struct edge *e)
     if (!g->isolated)
         edge_accuse(g, e, SL_SILENT);
     look_at_all(g);
+    if (watch_cut_off(g))
+        join_meet_soon(g);
     if (e->conn != NONE && e->failures >= SL_RETRY_FAST_N) {
         /* TCP backs off for minutes after a cut; a connection of now finds out sooner. */
         conn_cut(g, &g->conns[e->conn], SL_OK);
