@@ -151,6 +151,7 @@ struct edge {
     /* what we say of it */
     uint8_t accused;    /* enum sl_how, 0 = nothing */
     bool told;          /* it is in what we last published */
+    uint16_t place;     /* among the neighbours, in the order of the rings: where not all can be told, the first are */
     struct sl_version seen;
     sl_usec accuse_next, accuse_backoff;
     sl_usec good_since, good_for; /* it answers again since; it last did so for that long */

@@ -129,13 +129,23 @@ void self_sightings_changed(struct sl_gossip *g, bool urgent, bool withdrawn)
     g->sightings_due = sl_earlier(g->sightings_due, due);
 }
 
-/* What an accused edge is to the fact that has no room for all: those who have yet to fall come first, for their other
- * accusers may be few; then what was said before, or each change of places would be news. */
+/* An accused edge, and what it is to the fact that has no room for all: those who have yet to fall come first, for their
+ * other accusers may be few; then what was said before, or each change of places would be news; then the rest. */
 enum urgency { TO_FALL, TOLD, UNTOLD };
+struct candidate {
+    enum urgency urgency;
+    const struct edge *edge;
+};
 
 static enum urgency urgency_of(const struct sl_gossip *g, const struct edge *e)
 {
     return is_live(member_at(g, e->member)) ? TO_FALL : e->told ? TOLD : UNTOLD;
+}
+
+static int by_urgency(const void *a, const void *b)
+{
+    const struct candidate *x = a, *y = b;
+    return x->urgency != y->urgency ? (int)x->urgency - (int)y->urgency : (int)x->edge->place - (int)y->edge->place;
 }
 
 static int by_accused(const void *a, const void *b)
@@ -143,17 +153,22 @@ static int by_accused(const void *a, const void *b)
     return sl_id_cmp(&((const struct sl_sighting *)a)->accused, &((const struct sl_sighting *)b)->accused);
 }
 
-/* A node of a small part has more down ones in its care than there is room for. Edges are in the order of the rings, so
- * that each of the down is named by its nearest ones on the first rings, to whomever has yet to see it fall. */
+/* A node of a small part has more down ones in its care than there is room for. In the order of the rings each of the
+ * down is named by its nearest ones on the first rings, to whomever has yet to see it fall. */
 static size_t choose_sightings(const struct sl_gossip *g, struct sl_sighting *list)
 {
+    struct candidate all[NEIGHBOURS_MAX];
     size_t n = 0;
-    for (enum urgency u = TO_FALL; u <= UNTOLD; u++) {
-        for (size_t i = 0; i < g->n_edges && n < SL_SIGHTING_ENTRIES_MAX; i++) {
-            const struct edge *e = &g->edges[i];
-            if (e->accused && urgency_of(g, e) == u)
-                list[n++] = (struct sl_sighting){.accused = *id_at(g, e->member), .how = e->accused, .seen = e->seen};
-        }
+    for (size_t i = 0; i < g->n_edges && n < NEIGHBOURS_MAX; i++) {
+        const struct edge *e = &g->edges[i];
+        if (e->accused)
+            all[n++] = (struct candidate){urgency_of(g, e), e};
+    }
+    qsort(all, n, sizeof *all, by_urgency);
+    n = n < SL_SIGHTING_ENTRIES_MAX ? n : SL_SIGHTING_ENTRIES_MAX;
+    for (size_t i = 0; i < n; i++) {
+        const struct edge *e = all[i].edge;
+        list[i] = (struct sl_sighting){.accused = *id_at(g, e->member), .how = e->accused, .seen = e->seen};
     }
     qsort(list, n, sizeof *list, by_accused);
     return n;

@@ -676,15 +676,6 @@ static void edge_tick(struct sl_gossip *g, struct edge *e)
         beat_now(g, e);
 }
 
-/* In the order of the rings: where not all can be accused, those are that come first (self.c). */
-static struct edge *edge_put(struct sl_gossip *g, struct edge *e, size_t place)
-{
-    struct edge there = g->edges[place];
-    g->edges[place] = *e;
-    *e = there;
-    return &g->edges[place];
-}
-
 static void refresh_neighbours(struct sl_gossip *g)
 {
     struct neighbour list[NEIGHBOURS_MAX];
@@ -692,12 +683,11 @@ static void refresh_neighbours(struct sl_gossip *g)
     g->rings_due = g->rings_grew = SL_NEVER;
     for (size_t i = 0; i < g->n_edges; i++)
         g->edges[i].wanted = false;
-    size_t place = 0;
     for (size_t i = 0; i < n; i++) {
         struct edge *e = edge_of(g, list[i].member);
         if (!e && (e = edge_add(g, list[i].member)) == NULL)
             continue;
-        e = edge_put(g, e, place++);
+        e->place = (uint16_t)i;
         e->wanted = true;
         e->eager = list[i].eager;
         if (e->conn == NONE && e->next_try == SL_NEVER && e->tried_at == 0)
