@@ -110,6 +110,17 @@ static int check_rights(const starling_node *node, const struct sl_service *s)
                    identity->name, s->tenant, s->name, s->tenant);
 }
 
+void sl_commands_warn_rights(starling_node *node)
+{
+    struct sl_commands *c = &node->commands;
+    pthread_mutex_lock(&c->lock);
+    for (size_t i = 0; i < c->n_offers; i++)
+        if (check_rights(node, &c->offers[i]->service) < 0)
+            sl_log(&node->log, SL_WARNING, "others ignore service \"%s\" from now on: %s",
+                   c->offers[i]->service.name, sl_fail_text());
+    pthread_mutex_unlock(&c->lock);
+}
+
 static int add_offer(starling_node *node, struct starling_registration *reg)
 {
     struct sl_commands *c = &node->commands;

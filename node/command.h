@@ -73,6 +73,9 @@ void sl_change_end(struct starling_registration *registration);
 /* May this node read and offer the tenant's services? For an application's thread, which is not
  * refused but warned, once: it looks, and there is nothing. */
 void sl_commands_ask_tenant(struct starling_node *node, const char *tenant);
+/* Warn about each service that a new certificate or its keys no longer let us offer: it stays
+ * registered, and counts again with one that does. */
+void sl_commands_warn_rights(struct starling_node *node);
 /* Our keys or our certificate changed: say all again. Under the lock. */
 void sl_commands_say_again(struct sl_commands *c);
 /* The place of a service in the table, n_offers when it has none. Under the lock. */

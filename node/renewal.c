@@ -96,6 +96,7 @@ static void apply(starling_node *node, sl_usec now, const struct sl_identity *ne
     sl_feed_again(node, now);
     if (r == 0) {
         say_taken(node);
+        sl_commands_warn_rights(node);
     } else {
         /* What was checked can fail for want of memory alone. */
         for (size_t i = 0; i < SL_COUNT(node->renewal.file); i++)

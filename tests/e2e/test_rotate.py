@@ -224,6 +224,14 @@ with Closed("prod") as f:
     f.ca("rotate", f.file("s1"))
     tap.check(taken(f, ["s1"]) is not None and f["s1"].info()["id"] == ids["s1"],
               "and a good one that follows is taken")
+    name = OFFERING[0]
+    old = f.file(name) + ".old"
+    os.rename(f.file(name), old)
+    f.issue(name, "--key", old, "--service", "db-*")
+    tap.check(wait_for(lambda: 'others ignore service "web"' in f[name].text(), 20 * SLOW) is not None
+              and wait_for(lambda: all(name not in [i["name"] for s in ask(f[n].socket, "services") or [] for i in s["instances"]]
+                                       for n in EVERYBODY if n != name), 20 * SLOW) is not None,
+              "a service that new credentials do not allow is ignored by others, and its node says so")
 # ---- nodes that issue themselves a certificate -----------------------------------------------------
 with Flock() as f:
     names = ["n1", "n2", "n3"]
