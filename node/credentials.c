@@ -114,6 +114,8 @@ static int take_grant(struct reading *in, const char *value)
         if (in->n_grant_digits % GRANT_DIGITS == 0) {
             if (c->n_grants == SL_GRANTS_MAX)
                 return refuse_line(in, "grant", "is there too often");
+            if (c->n_grants > 0 && c->grant_line[c->n_grants - 1] == in->line)
+                return refuse_line(in, "grant", "is longer than 360 digits");
             c->grant_line[c->n_grants++] = in->line;
         }
         if (!sl_unhex(&high, 1, digits, 2))
