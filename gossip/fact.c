@@ -245,6 +245,15 @@ bool sl_sightings_read(struct sl_span body, struct sl_sighting *entries, size_t 
     return true;
 }
 
+const struct sl_sighting *sl_sightings_about(const struct sl_sighting *entries, size_t n, const struct sl_id *accused)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (sl_id_eq(&entries[i].accused, accused))
+            return &entries[i];
+    }
+    return NULL;
+}
+
 size_t sl_sightings_write(const struct sl_sighting *entries, size_t n, uint8_t *out, size_t cap)
 {
     struct sl_pack w;

@@ -135,6 +135,8 @@ bool sl_record_read(struct sl_span body, struct sl_record *ret) SL_MUST_USE;
 bool sl_vitals_read(struct sl_span body, struct sl_vitals *ret) SL_MUST_USE;
 /* At most SL_SIGHTING_ENTRIES_MAX entries. */
 bool sl_sightings_read(struct sl_span body, struct sl_sighting *entries, size_t *ret_n) SL_MUST_USE;
+/* The first of them about this member, or NULL. */
+const struct sl_sighting *sl_sightings_about(const struct sl_sighting *entries, size_t n, const struct sl_id *accused);
 
 /* Number of bytes written, or 0 when it does not fit. */
 size_t sl_record_write(const struct sl_record *r, uint8_t *out, size_t cap);

@@ -1,6 +1,5 @@
 /* self.c: what this node publishes of itself, when, and how it answers what is said of it. */
 #include <starling.h>
-#include <stdlib.h>
 
 #include "gossip/core.h"
 
@@ -137,52 +136,47 @@ struct candidate {
     const struct edge *edge;
 };
 
-static enum urgency urgency_of(const struct sl_gossip *g, const struct edge *e)
+static bool comes_before(const struct candidate *a, const struct candidate *b)
 {
-    return is_live(member_at(g, e->member)) ? TO_FALL : e->told ? TOLD : UNTOLD;
-}
-
-static int by_urgency(const void *a, const void *b)
-{
-    const struct candidate *x = a, *y = b;
-    return x->urgency != y->urgency ? (int)x->urgency - (int)y->urgency : (int)x->edge->place - (int)y->edge->place;
-}
-
-static int by_accused(const void *a, const void *b)
-{
-    return sl_id_cmp(&((const struct sl_sighting *)a)->accused, &((const struct sl_sighting *)b)->accused);
+    return a->urgency != b->urgency ? a->urgency < b->urgency : a->edge->place < b->edge->place;
 }
 
 /* A node of a small part has more down ones in its care than there is room for. In the order of the rings each of the
  * down is named by its nearest ones on the first rings, to whomever has yet to see it fall. */
-static size_t choose_sightings(const struct sl_gossip *g, struct sl_sighting *list)
+static size_t choose_sightings(const struct sl_gossip *g, struct candidate first[SL_SIGHTING_ENTRIES_MAX])
 {
-    struct candidate all[NEIGHBOURS_MAX];
     size_t n = 0;
-    for (size_t i = 0; i < g->n_edges && n < NEIGHBOURS_MAX; i++) {
+    for (size_t i = 0; i < g->n_edges; i++) {
         const struct edge *e = &g->edges[i];
-        if (e->accused)
-            all[n++] = (struct candidate){urgency_of(g, e), e};
+        if (!e->accused)
+            continue;
+        struct candidate c = {is_live(member_at(g, e->member)) ? TO_FALL : e->told ? TOLD : UNTOLD, e};
+        size_t at = n;
+        while (at > 0 && comes_before(&c, &first[at - 1]))
+            at--;
+        if (n < SL_SIGHTING_ENTRIES_MAX)
+            n++;
+        if (at < n) {
+            memmove(first + at + 1, first + at, (n - 1 - at) * sizeof c);
+            first[at] = c;
+        }
     }
-    qsort(all, n, sizeof *all, by_urgency);
-    n = n < SL_SIGHTING_ENTRIES_MAX ? n : SL_SIGHTING_ENTRIES_MAX;
-    for (size_t i = 0; i < n; i++) {
-        const struct edge *e = all[i].edge;
-        list[i] = (struct sl_sighting){.accused = *id_at(g, e->member), .how = e->accused, .seen = e->seen};
-    }
-    qsort(list, n, sizeof *list, by_accused);
     return n;
 }
 
 static void publish_sightings(struct sl_gossip *g)
 {
+    struct candidate chosen[SL_SIGHTING_ENTRIES_MAX];
     struct sl_sighting list[SL_SIGHTING_ENTRIES_MAX];
-    size_t n = choose_sightings(g, list);
-    g->sightings_due = SL_NEVER;
+    size_t n = choose_sightings(g, chosen);
     bool same = n == g->n_published;
-    for (size_t i = 0; i < n && same; i++)
-        same = sl_id_eq(&list[i].accused, &g->published[i].accused) && list[i].how == g->published[i].how &&
-               sl_version_cmp(list[i].seen, g->published[i].seen) == 0;
+    g->sightings_due = SL_NEVER;
+    for (size_t i = 0; i < n; i++) {
+        const struct edge *e = chosen[i].edge;
+        list[i] = (struct sl_sighting){.accused = *id_at(g, e->member), .how = e->accused, .seen = e->seen};
+        const struct sl_sighting *was = sl_sightings_about(g->published, g->n_published, &list[i].accused);
+        same &= was && was->how == list[i].how && sl_version_cmp(was->seen, list[i].seen) == 0;
+    }
     if (same)
         return;
     uint8_t body[SL_SIGHTINGS_MAX];
@@ -193,10 +187,8 @@ static void publish_sightings(struct sl_gossip *g)
     }
     memcpy(g->published, list, n * sizeof *list);
     g->n_published = n;
-    for (size_t i = 0; i < g->n_edges; i++) {
-        struct sl_sighting key = {.accused = *id_at(g, g->edges[i].member)};
-        g->edges[i].told = bsearch(&key, list, n, sizeof *list, by_accused) != NULL;
-    }
+    for (size_t i = 0; i < g->n_edges; i++)
+        g->edges[i].told = sl_sightings_about(list, n, id_at(g, g->edges[i].member)) != NULL;
     bool calm = g->now - g->sightings_at > 4 * SL_SIGHTINGS_GAP_MAX;
     g->sightings_gap = calm || !g->sightings_gap ? SL_SIGHTINGS_GAP_MIN
                                                  : sl_earlier(2 * g->sightings_gap, SL_SIGHTINGS_GAP_MAX);

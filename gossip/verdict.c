@@ -462,15 +462,6 @@ static void acquit(struct sl_gossip *g, uint32_t accuser, uint32_t index)
     verdict_reconsider(g, index);
 }
 
-static const struct sl_sighting *entry_about(const struct sl_sighting *entries, size_t n, const struct sl_id *id)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (sl_id_eq(&entries[i].accused, id))
-            return &entries[i];
-    }
-    return NULL;
-}
-
 void verdict_sightings(struct sl_gossip *g, uint32_t accuser, const struct sl_fact *before,
                        const struct sl_fact *after)
 {
@@ -482,7 +473,7 @@ void verdict_sightings(struct sl_gossip *g, uint32_t accuser, const struct sl_fa
         n_now = 0;
     for (size_t i = 0; i < n_old; i++) {
         uint32_t index = table_find(g, &old[i].accused);
-        if (index != NONE && !entry_about(now, n_now, &old[i].accused))
+        if (index != NONE && !sl_sightings_about(now, n_now, &old[i].accused))
             acquit(g, accuser, index);
     }
     for (size_t i = 0; i < n_now; i++) {
@@ -491,7 +482,7 @@ void verdict_sightings(struct sl_gossip *g, uint32_t accuser, const struct sl_fa
             g->stray_accusations = true;
             continue;
         }
-        const struct sl_sighting *was = entry_about(old, n_old, &now[i].accused);
+        const struct sl_sighting *was = sl_sightings_about(old, n_old, &now[i].accused);
         if (was && was->how == now[i].how && sl_version_cmp(was->seen, now[i].seen) == 0)
             continue;
         accuse(g, accuser, index, &now[i]);
@@ -525,7 +516,7 @@ void verdict_new_member(struct sl_gossip *g, uint32_t index)
         struct sl_fact *f = m->used ? fact_of(g, m, SL_SIGHTINGS) : NULL;
         if (!f || !sl_sightings_read(sl_fact_body(f), entries, &n))
             continue;
-        const struct sl_sighting *s = entry_about(entries, n, id);
+        const struct sl_sighting *s = sl_sightings_about(entries, n, id);
         if (s)
             accuse(g, i, index, s);
     }
