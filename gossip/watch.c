@@ -488,6 +488,7 @@ static void want_if_neighbour(struct sl_gossip *g, struct edge *e)
         if (list[i].member == e->member) {
             e->wanted = true;
             e->eager = list[i].eager;
+            e->place = (uint16_t)i;
         }
     }
 }
