@@ -170,6 +170,7 @@ struct edge {
 struct accusation {
     uint32_t accuser;
     uint8_t how;
+    uint8_t near; /* on which rings, as bits, if the case's vicinity has not changed since */
     struct sl_version seen;
 };
 
@@ -469,10 +470,12 @@ struct neighbour {
 /* Everybody `index` watches: on each ring, both ways, up to the first live one. */
 size_t ring_neighbours(const struct sl_gossip *g, uint32_t index, struct neighbour *ret);
 /* Read from the rings what of `v` is not known. */
-void ring_vicinity(const struct sl_gossip *g, uint32_t index, struct vicinity *v);
+/* Bring it up to date; on which rings, as bits, it was not. */
+unsigned ring_vicinity(const struct sl_gossip *g, uint32_t index, struct vicinity *v);
 /* On which rings, as bits, what was read depends on that member. */
 unsigned ring_seen(const struct sl_gossip *g, const struct vicinity *v, uint32_t member);
-bool ring_near(const struct vicinity *v, uint32_t member);
+/* On which of these rings it is near. */
+unsigned ring_near(const struct vicinity *v, uint32_t member, unsigned rings);
 
 /* link.c */
 void link_init(struct sl_gossip *g);

@@ -231,12 +231,18 @@ static size_t add_near(const struct sl_gossip *g, size_t r, uint32_t index, cons
     return n;
 }
 
-bool ring_near(const struct vicinity *v, uint32_t member)
+unsigned ring_near(const struct vicinity *v, uint32_t member, unsigned rings)
 {
-    bool found = false;
-    for (size_t i = 0; i < SL_COUNT(v->near); i++) /* without a branch: the compiler takes many at a time */
-        found |= v->near[i] == member;
-    return found;
+    unsigned on = 0;
+    for (size_t r = 0; r < SL_RINGS; r++) {
+        if (!(rings >> r & 1))
+            continue;
+        bool found = false;
+        for (size_t i = 0; i < NEAR_MAX; i++) /* without a branch: the compiler takes many at a time */
+            found |= v->near[r * NEAR_MAX + i] == member;
+        on |= (unsigned)found << r;
+    }
+    return on;
 }
 
 unsigned ring_seen(const struct sl_gossip *g, const struct vicinity *v, uint32_t member)
@@ -289,18 +295,19 @@ static void read_whole(const struct sl_gossip *g, uint32_t index, struct vicinit
     }
 }
 
-void ring_vicinity(const struct sl_gossip *g, uint32_t index, struct vicinity *v)
+unsigned ring_vicinity(const struct sl_gossip *g, uint32_t index, struct vicinity *v)
 {
     const unsigned all = (1u << SL_RINGS) - 1;
     bool whole = g->n_ring <= WHOLE;
     if (v->whole != whole)
         v->known = 0;
-    if (v->known == all)
-        return;
+    unsigned unknown = all & ~v->known;
+    if (!unknown)
+        return 0;
     v->whole = whole;
     v->n_watchers = 0;
     for (size_t r = 0; r < SL_RINGS && !whole; r++) {
-        if (!(v->known >> r & 1))
+        if (unknown >> r & 1)
             read_ring(g, r, index, v);
         for (size_t i = 0; i < SL_COUNT(v->chosen[r]) && v->chosen[r][i] != NONE; i++)
             add_watcher(v, v->chosen[r][i]);
@@ -308,4 +315,5 @@ void ring_vicinity(const struct sl_gossip *g, uint32_t index, struct vicinity *v
     if (whole)
         read_whole(g, index, v);
     v->known = all;
+    return whole ? all : unknown;
 }

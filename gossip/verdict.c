@@ -59,9 +59,7 @@ static struct count count_standing(const struct sl_gossip *g, struct accused *a)
     const struct member *m = member_at(g, a->member);
     struct sl_vitals answer = answer_of(g, m);
     struct sl_version held = newest(g, m);
-    uint32_t ask[ACCUSERS_MAX];
-    struct sl_version seen[ACCUSERS_MAX];
-    uint8_t how[ACCUSERS_MAX];
+    const struct accusation *stand[ACCUSERS_MAX];
     size_t n = 0, n_live = 0;
     struct count c = {.recheck = SL_NEVER};
     for (size_t i = 0; i < a->n && n < ACCUSERS_MAX; i++) {
@@ -79,25 +77,28 @@ static struct count count_standing(const struct sl_gossip *g, struct accused *a)
             c.recheck = sl_earlier(c.recheck, since_of(g, accuser) + SL_RETURN_HOLD);
             continue;
         }
-        seen[n] = x->seen;
-        how[n] = x->how;
-        ask[n++] = x->accuser;
+        stand[n++] = x;
     }
     if (n_live == 0)
         a->voice = 0;
-    ring_vicinity(g, a->member, a->around);
+    unsigned changed = ring_vicinity(g, a->member, a->around);
+    for (size_t i = 0; changed && i < a->n; i++) {
+        struct accusation *x = &a->list[i];
+        x->near = (uint8_t)((x->near & ~changed) | ring_near(a->around, x->accuser, changed));
+    }
     size_t n_able = 0;
     for (size_t i = 0; i < a->around->n_watchers; i++)
         n_able += !has_majority(g, a->around->watchers[i]);
     for (size_t i = 0; i < n; i++) {
-        if (!ring_near(a->around, ask[i]))
+        const struct accusation *x = stand[i];
+        if (x->near == 0)
             continue;
         c.standing++;
-        c.refused += how[i] == SL_REFUSED;
-        c.undenied += !denies(&answer, id_at(g, ask[i]));
-        n_able += has_majority(g, ask[i]);
-        if (sl_version_cmp(seen[i], c.seen) > 0)
-            c.seen = seen[i];
+        c.refused += x->how == SL_REFUSED;
+        c.undenied += !denies(&answer, id_at(g, x->accuser));
+        n_able += has_majority(g, x->accuser);
+        if (sl_version_cmp(x->seen, c.seen) > 0)
+            c.seen = x->seen;
     }
     c.watchers = a->around->n_watchers;
     c.able = n_able;
@@ -447,7 +448,12 @@ static void accuse(struct sl_gossip *g, uint32_t accuser, uint32_t index, const 
     if (a->n >= ACCUSERS_MAX ||
         sl_alloc_grow(mem(g), (void **)&a->list, sizeof *a->list, &a->cap, a->n + 1) < 0)
         return;
-    a->list[a->n++] = (struct accusation){.accuser = accuser, .how = s->how, .seen = s->seen};
+    a->list[a->n++] = (struct accusation){
+        .accuser = accuser,
+        .how = s->how,
+        .near = (uint8_t)ring_near(a->around, accuser, a->around->known),
+        .seen = s->seen,
+    };
 }
 
 static void acquit(struct sl_gossip *g, uint32_t accuser, uint32_t index)
