@@ -40,15 +40,17 @@ sl_usec shift_unwatched(const struct sl_gossip *g, const struct edge *e)
 }
 
 /* How far `t` is from when our other edges are due, this shift or any, if all keep their places. */
-static sl_usec gap_at(const struct sl_gossip *g, const struct edge *e, sl_usec t)
+static sl_usec gap_at(const struct sl_gossip *g, const struct edge *e, sl_usec shift, sl_usec t)
 {
-    sl_usec shift = shift_length(g), gap = shift;
+    sl_usec gap = shift;
     for (size_t k = 0; k < g->n_edges; k++) {
         const struct edge *other = &g->edges[k];
         if (other == e || other->conn == NONE || !other->promised)
             continue;
         sl_usec due = due_of(other);
-        sl_usec d = (t > due ? t - due : due - t) % shift;
+        sl_usec d = t > due ? t - due : due - t;
+        if (d >= shift)
+            d %= shift;
         gap = sl_earlier(gap, sl_earlier(d, shift - d));
     }
     return gap;
@@ -59,28 +61,27 @@ static sl_usec gap_at(const struct sl_gossip *g, const struct edge *e, sl_usec t
  * that echoes says as bits which of SL_SLOTS places around the present one are free on its side, and which are in
  * gaps that are too long; and the end that beats moves to such a gap, or, where it is too near to another, to a
  * place that is free on both sides: an edge colouring that mends itself. */
-static sl_usec slot_start(const struct sl_gossip *g, unsigned slot)
+static sl_usec slot_start(const struct sl_gossip *g, sl_usec shift, unsigned slot)
 {
-    sl_usec shift = shift_length(g);
     return g->now + shift / 2 + shift / SL_SLOTS * slot;
 }
 
 #define SLOT_PRESENT (SL_SLOTS / 2) /* a shift from now */
 
 /* Far enough from the others: half of what it would be if all were even. */
-static sl_usec slot_apart(const struct sl_gossip *g)
+static sl_usec slot_apart(const struct sl_gossip *g, sl_usec shift)
 {
     size_t n = shift_edges(g);
-    return shift_length(g) / 2 / (sl_usec)(n ? n : 1);
+    return shift / 2 / (sl_usec)(n ? n : 1);
 }
 
 /* Low half: free; high half: in the middle of a gap that is too long. */
 uint64_t shift_free(const struct sl_gossip *g, const struct edge *e)
 {
     uint64_t bits = 0;
-    sl_usec apart = slot_apart(g);
+    sl_usec shift = shift_length(g), apart = slot_apart(g, shift);
     for (unsigned i = 0; i < SL_SLOTS; i++) {
-        sl_usec gap = gap_at(g, e, slot_start(g, i));
+        sl_usec gap = gap_at(g, e, shift, slot_start(g, shift, i));
         bits |= (uint64_t)(gap >= apart) << i | (uint64_t)(gap >= apart * 3 / 2) << (SL_SLOTS + i);
     }
     return bits;
@@ -88,18 +89,20 @@ uint64_t shift_free(const struct sl_gossip *g, const struct edge *e)
 
 sl_usec shift_next(const struct sl_gossip *g, const struct edge *e, uint64_t bits)
 {
-    sl_usec present = slot_start(g, SLOT_PRESENT), best = present, apart = slot_apart(g);
-    sl_usec here = gap_at(g, e, present), best_gap = -1;
+    sl_usec shift = shift_length(g), apart = slot_apart(g, shift), best_gap = -1;
+    sl_usec present = slot_start(g, shift, SLOT_PRESENT), best = present, here = gap_at(g, e, shift, present);
     bool stays = (bits >> SLOT_PRESENT & 1) && here >= apart;
     for (unsigned i = 0; i < SL_SLOTS; i++) {
-        sl_usec gap = gap_at(g, e, slot_start(g, i));
-        bool hole = bits >> (SL_SLOTS + i) & 1 || (gap >= apart * 3 / 2 && (bits >> i & 1));
-        if (!(bits >> i & 1) || gap < apart || (stays && !hole))
+        if (!(bits >> i & 1))
+            continue;
+        sl_usec gap = gap_at(g, e, shift, slot_start(g, shift, i));
+        bool hole = bits >> (SL_SLOTS + i) & 1 || gap >= apart * 3 / 2;
+        if (gap < apart || (stays && !hole))
             continue;
         gap += hole ? SL_SHIFT_MAX : 0;
         if (gap > best_gap) {
             best_gap = gap;
-            best = slot_start(g, i);
+            best = slot_start(g, shift, i);
         }
     }
     return best;
@@ -113,7 +116,7 @@ sl_usec shift_first(struct sl_gossip *g, const struct edge *e)
         n += g->edges[i].conn != NONE || (g->edges[i].wanted && is_live(member_at(g, g->edges[i].member)));
     sl_usec shift = sl_earlier(SL_SEC(n ? n : 1), SL_SHIFT_MAX), best = 0, best_gap = -1;
     for (unsigned i = 0; i < SL_SLOTS; i++) {
-        sl_usec t = g->now + sl_rand_span(&g->rand, 0, shift), gap = gap_at(g, e, t);
+        sl_usec t = g->now + sl_rand_span(&g->rand, 0, shift), gap = gap_at(g, e, shift_length(g), t);
         if (gap > best_gap) {
             best_gap = gap;
             best = t;
