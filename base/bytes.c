@@ -37,6 +37,13 @@ uint64_t sl_get64(const uint8_t *p)
     return (uint64_t)sl_get32(p) << 32 | sl_get32(p + 4);
 }
 
+uint64_t sl_get64_le(const uint8_t *p)
+{
+    /* Without a loop: of this compilers make one load. */
+    return (uint64_t)p[0] | (uint64_t)p[1] << 8 | (uint64_t)p[2] << 16 | (uint64_t)p[3] << 24 |
+           (uint64_t)p[4] << 32 | (uint64_t)p[5] << 40 | (uint64_t)p[6] << 48 | (uint64_t)p[7] << 56;
+}
+
 void sl_hex(char *out, const uint8_t *p, size_t len)
 {
     static const char digits[] = "0123456789abcdef";
@@ -98,14 +105,6 @@ void sl_copy_text(char *out, size_t cap, const char *text, size_t len)
 
 /* ---- SipHash-2-4 (Aumasson, Bernstein 2012); words are little-endian ------------------------ */
 
-static uint64_t get64_le(const uint8_t *p)
-{
-    uint64_t v = 0;
-    for (int i = 7; i >= 0; i--)
-        v = v << 8 | p[i];
-    return v;
-}
-
 static uint64_t rotate(uint64_t v, unsigned bits)
 {
     return v << bits | v >> (64 - bits);
@@ -136,7 +135,7 @@ static void sip_word(uint64_t v[4], uint64_t m)
 
 uint64_t sl_siphash(const uint8_t key[16], const void *p, size_t len)
 {
-    uint64_t k0 = get64_le(key), k1 = get64_le(key + 8);
+    uint64_t k0 = sl_get64_le(key), k1 = sl_get64_le(key + 8);
     uint64_t v[4] = {
         k0 ^ UINT64_C(0x736f6d6570736575), /* "somepseudorandomlygeneratedbytes" */
         k1 ^ UINT64_C(0x646f72616e646f6d),
@@ -146,7 +145,7 @@ uint64_t sl_siphash(const uint8_t key[16], const void *p, size_t len)
     const uint8_t *in = p;
     size_t i = 0;
     for (; len - i >= 8; i += 8)
-        sip_word(v, get64_le(in + i));
+        sip_word(v, sl_get64_le(in + i));
 
     uint64_t last = (uint64_t)(len & 255) << 56;
     for (unsigned shift = 0; i < len; i++, shift += 8)

@@ -10,6 +10,7 @@ void sl_put64(uint8_t *p, uint64_t v);
 uint16_t sl_get16(const uint8_t *p);
 uint32_t sl_get32(const uint8_t *p);
 uint64_t sl_get64(const uint8_t *p);
+uint64_t sl_get64_le(const uint8_t *p); /* the other end first, for SipHash */
 
 /* Lower-case hexadecimal with NUL into out[2 * len + 1]. */
 void sl_hex(char *out, const uint8_t *p, size_t len);

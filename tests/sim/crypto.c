@@ -33,14 +33,6 @@ static void sip_word(uint64_t v[4], uint64_t m)
     v[0] ^= m;
 }
 
-static uint64_t little64(const uint8_t *p)
-{
-    uint64_t v = 0;
-    for (int i = 7; i >= 0; i--)
-        v = v << 8 | p[i];
-    return v;
-}
-
 void sim_hash_init(struct sim_hash *h, uint64_t k0, uint64_t k1)
 {
     *h = (struct sim_hash){.v = {k0 ^ 0x736f6d6570736575, k1 ^ 0x646f72616e646f6d ^ 0xee,
@@ -59,7 +51,7 @@ void sim_hash_bytes(struct sim_hash *h, const void *p, size_t len)
         }
     }
     for (; len >= 8; b += 8, len -= 8, h->len += 8)
-        sip_word(h->v, little64(b));
+        sip_word(h->v, sl_get64_le(b));
     for (; len > 0; len--)
         h->tail |= (uint64_t)*b++ << 8 * (h->len++ % 8);
 }
