@@ -3,6 +3,7 @@
  * wrongly. */
 #include <getopt.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "tests/sim/report.h"
 #include "tests/sim/run.h"
@@ -135,6 +136,7 @@ static int simulate(const struct sim_options *o, const char *reproduce)
     struct sim_run *r = sim_zero(sizeof *r);
     int status = 2;
     if (sim_run_init(r, o, error, sizeof error)) {
+        r->progress = isatty(STDERR_FILENO) && !o->verbose;
         sim_run_all(r);
         sim_report_print(stdout, &r->world, r->script.name, r->real_s, reproduce);
         status = r->world.n_violations ? 1 : 0;

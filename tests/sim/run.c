@@ -80,12 +80,38 @@ static void start_warm(struct sim_world *w, const struct sim_set *set)
                       (struct sim_task){.kind = SIM_TASK_WAKE, .node = i});
 }
 
-/* Run on, and look on the way for what must hold at any time. */
-static void advance(struct sim_world *w, sl_usec until)
+static double real_now(void)
 {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static void show_progress(struct sim_run *r)
+{
+    const struct sim_world *w = &r->world;
+    double now = real_now();
+    if (now - r->shown_s < 1)
+        return;
+    r->shown_s = now;
+    fprintf(stderr, "\r\033[K");
+    if (!r->stands)
+        fprintf(stderr, "%s: comes about, %.1f virtual s", r->script.name, (double)w->now / 1e6);
+    else
+        fprintf(stderr, "%s: %.0f of %.0f virtual s", r->script.name, (double)(w->now - w->zero) / 1e6,
+                (double)r->until / 1e6);
+    fprintf(stderr, ", %.0f real, %.1f million events", now - r->began_s, (double)w->n_events / 1e6);
+}
+
+/* Run on, and look on the way for what must hold at any time. */
+static void advance(struct sim_run *r, sl_usec until)
+{
+    struct sim_world *w = &r->world;
     while (w->now < until && !w->stopped) {
         sim_world_run(w, sl_earlier(until, w->now + LOOK));
         sim_always_look(w);
+        if (r->progress)
+            show_progress(r);
     }
 }
 
@@ -97,15 +123,16 @@ static bool all_started(const struct sim_world *w, const struct sim_set *set)
     return true;
 }
 
-static void settle(struct sim_world *w, const struct sim_set *set)
+static void settle(struct sim_run *r)
 {
-    while (!all_started(w, set) && !w->stopped)
-        advance(w, w->now + SL_MS(100));
+    struct sim_world *w = &r->world;
+    while (!all_started(w, &r->begin) && !w->stopped)
+        advance(r, w->now + SL_MS(100));
     if (w->settings.start == SIM_START_WARM)
-        advance(w, w->now + w->settings.stand);
+        advance(r, w->now + w->settings.stand);
     sim_await(w);
     while (w->measure.awaiting && w->now < w->settings.settle_max && !w->stopped)
-        advance(w, w->now + SL_MS(100));
+        advance(r, w->now + SL_MS(100));
     w->measure.settled = w->measure.awaiting ? -1 : w->now;
     if (w->measure.awaiting) {
         char why[160] = "nothing is wrong by now";
@@ -127,15 +154,16 @@ static void live(struct sim_run *r)
     else
         start_cold(w, &r->begin);
     if (w->settings.settle)
-        settle(w, &r->begin);
+        settle(r);
     w->zero = w->now;
+    r->stands = true;
     w->measure.zero_bytes = w->net.n_bytes;
     w->measure.zero_messages = w->net.n_messages;
     w->measure.n_false_down = w->measure.n_deaths = w->measure.n_changes = 0;
     sim_script_plan(&r->script, w);
     sl_usec end = w->zero + r->until;
     while (w->now < end && !w->stopped) {
-        advance(w, sl_earlier(end, w->now + LOOK));
+        advance(r, sl_earlier(end, w->now + LOOK));
         sim_judge_quiet(w);
     }
     if (!w->stopped)
@@ -144,9 +172,9 @@ static void live(struct sim_run *r)
 
 void sim_run_all(struct sim_run *r)
 {
-    struct timespec from, to;
-    clock_gettime(CLOCK_MONOTONIC, &from);
+    r->began_s = r->shown_s = real_now();
     live(r);
-    clock_gettime(CLOCK_MONOTONIC, &to);
-    r->real_s = (double)(to.tv_sec - from.tv_sec) + (double)(to.tv_nsec - from.tv_nsec) / 1e9;
+    r->real_s = real_now() - r->began_s;
+    if (r->progress)
+        fprintf(stderr, "\r\033[K");
 }

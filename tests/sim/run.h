@@ -22,6 +22,9 @@ struct sim_run {
     struct sim_set begin; /* who starts before time 0 */
     sl_usec until;        /* of the scenario's time */
     double real_s;
+    bool progress; /* show on stderr how far it is, once a second */
+    bool stands;   /* the flock does, and the scenario's time runs */
+    double began_s, shown_s;
 };
 
 /* Read the scenario that is asked for, and what it makes of the settings. False and a sentence. */
