@@ -52,7 +52,7 @@ sl_usec sim_hist_at(const struct sim_hist *h, unsigned percent)
 
 void sim_measure_init(struct sim_measure *m, size_t n)
 {
-    *m = (struct sim_measure){.n = n, .version = 1, .converged = -1, .settled = -1};
+    *m = (struct sim_measure){.n = n, .version = 1, .converged = -1, .converged_first = -1, .settled = -1};
     m->deaths = sim_zero(n * sizeof *m->deaths);
     m->changes = sim_zero(n * sizeof *m->changes);
     sim_set_init(&m->down, n * n);
@@ -373,6 +373,8 @@ void sim_poll(struct sim_world *w)
     if (m->awaiting && sim_agree(w, NULL, 0)) {
         m->awaiting = false;
         m->converged = w->now - m->await_since;
+        if (m->converged_first < 0)
+            m->converged_first = m->converged;
         sim_say(w, "all agree after %.3f s", (double)m->converged / 1e6);
     }
     m->polling = m->awaiting;

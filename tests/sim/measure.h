@@ -86,7 +86,7 @@ struct sim_measure {
 
     bool awaiting, polling; /* agreement */
     sl_usec await_since,
-        converged;   /* converged: how long the last awaited agreement took; -1 = none */
+        converged, converged_first; /* how long the last, the first awaited agreement took; -1 = none */
     sl_usec settled; /* how long the start took; -1 = it did not come about */
 
     struct sim_window rest, load;

@@ -76,6 +76,11 @@ static double converge(const struct sim_world *w)
     return w->measure.converged < 0 ? NOT : ms(w->measure.converged);
 }
 
+static double converge_first(const struct sim_world *w)
+{
+    return w->measure.converged_first < 0 ? NOT : ms(w->measure.converged_first);
+}
+
 static double settle(const struct sim_world *w)
 {
     return w->measure.settled < 0 ? NOT : ms(w->measure.settled);
@@ -290,6 +295,7 @@ static const struct figure {
     {"recover_ms.p99", recover_p99},
     {"recover_ms.max", recover_max},
     {"converge_ms", converge},
+    {"converge_first_ms", converge_first},
     {"false_down", false_down},
     {"bytes_per_node_s", bytes_per_node_s},
     {"msgs_per_node_s", msgs_per_node_s},

@@ -140,7 +140,7 @@ static void settle(struct sim_run *r)
         sim_violation(w, "the flock does not come about in %.0f s: %s", (double)w->now / 1e6, why);
     }
     w->measure.awaiting = false;
-    w->measure.converged = -1;
+    w->measure.converged = w->measure.converged_first = -1;
 }
 
 /* ---- all of it ---- */
