@@ -266,10 +266,12 @@ static void read_ring(const struct sl_gossip *g, size_t r, uint32_t index, struc
     size_t n = add_near(g, r, index, a.front, a.n_front, near, 0);
     add_near(g, r, index, a.back, a.n_back, near, n);
     v->seen[r] = (struct stretch){0, UINT64_MAX};
-    if (a.n_front == a.look && a.n_back == a.look) {
-        v->seen[r].from = place_of(g, r, a.back[a.look - 1]);
-        v->seen[r].length = place_of(g, r, a.front[a.look - 1]) - v->seen[r].from;
-    }
+    if (a.n_front < a.look || a.n_back < a.look)
+        return;
+    uint64_t here = place_of(g, r, index);
+    uint64_t ahead = place_of(g, r, a.front[a.look - 1]) - here, behind = here - place_of(g, r, a.back[a.look - 1]);
+    if (ahead <= UINT64_MAX - behind) /* else the two sides meet: all of the ring (simulator, swarm, seed 304) */
+        v->seen[r] = (struct stretch){here - behind, ahead + behind};
 }
 
 static void add_watcher(struct vicinity *v, uint32_t member)
