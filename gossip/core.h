@@ -578,6 +578,7 @@ void verdict_settle(struct sl_gossip *g);
 /* Who accuses `index` of a version above `answered`; at most `max`. */
 size_t verdict_accusers(const struct sl_gossip *g, uint32_t index, uint64_t answered, uint32_t *ret, size_t max);
 void verdict_shift(struct sl_gossip *g, sl_usec lag);
+void verdict_restart(struct sl_gossip *g);
 void verdict_tick(struct sl_gossip *g);
 sl_usec verdict_deadline(const struct sl_gossip *g);
 /* What stands against a member: the highest `seen`, by how many that count, and whether these could soon fell it. */

@@ -339,6 +339,17 @@ void verdict_shift(struct sl_gossip *g, sl_usec lag)
     }
 }
 
+/* While we were cut off, no answer could come: that time says nothing about anybody (simulator, swarm, seed 364). */
+void verdict_restart(struct sl_gossip *g)
+{
+    for (size_t i = 0; i < g->n_cases; i++) {
+        struct accused *a = &g->cases[i];
+        a->most_since = a->most_since == SL_NEVER ? SL_NEVER : g->now;
+        a->half_since = a->half_since == SL_NEVER ? SL_NEVER : g->now;
+        a->eighth_since = a->eighth_since == SL_NEVER ? SL_NEVER : g->now;
+    }
+}
+
 struct sl_version verdict_against(const struct sl_gossip *g, uint32_t index, size_t *ret_n, bool *ret_presses)
 {
     struct accused *a = case_of(g, index);
