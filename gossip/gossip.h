@@ -141,7 +141,8 @@ struct sl_event {
     struct sl_id id;
     enum sl_status status;
     bool self;            /* about this node */
-    const struct sl_fact *fact; /* of RECORD and VITALS; borrowed until the next call on this core */
+    const struct sl_fact *fact; /* of RECORD and VITALS; of FORGOTTEN the last record, or NULL; borrowed until the next
+                                 * call on this core */
 };
 bool sl_gossip_next_event(struct sl_gossip *g, struct sl_event *ret);
 

@@ -698,13 +698,13 @@ static bool event_of(struct sl_gossip *g, uint32_t index, struct sl_event *ret)
     } order[] = {{DIRTY_STATUS, SL_EV_STATUS, 0},
                  {DIRTY_RECORD, SL_EV_RECORD, SL_RECORD},
                  {DIRTY_VITALS, SL_EV_VITALS, SL_VITALS},
-                 {DIRTY_FORGOTTEN, SL_EV_FORGOTTEN, 0}};
+                 {DIRTY_FORGOTTEN, SL_EV_FORGOTTEN, SL_RECORD}};
     for (size_t i = 0; i < SL_COUNT(order); i++) {
         if (!(m->dirty & order[i].dirty))
             continue;
         m->dirty &= (uint8_t)~order[i].dirty;
         struct sl_fact *f = order[i].kind ? fact_of(g, m, (enum sl_kind)order[i].kind) : NULL;
-        if (order[i].kind && !f)
+        if (order[i].kind && !f && order[i].type != SL_EV_FORGOTTEN)
             continue;
         *ret = (struct sl_event){.type = order[i].type, .id = *id_at(g, index), .status = (enum sl_status)m->status,
                                  .self = m->self, .fact = f};

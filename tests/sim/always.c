@@ -1,11 +1,39 @@
 /* always.c: what must hold at every moment, whatever is broken: the version that a node holds of
- * another never goes back; who was forgotten does not come back unless it has lived since; a core
+ * another never goes back; who was forgotten does not come back in the life that was known; a core
  * takes no more memory than its members account for. */
 #include <stdlib.h>
 
 #include "tests/sim/world.h"
 
 #define KINDS 2 /* records and vitals are told; sightings are not */
+
+/* ---- the forgotten ---- */
+
+/* Its process is there, awake or not. */
+static bool lives(const struct sim_world *w, const struct sim_identity *who)
+{
+    return who == sim_self(w, who->node) && w->nodes[who->node].core != NULL;
+}
+
+void sim_always_forgotten(struct sim_world *w, size_t observer, struct sim_identity *who,
+                          const struct sl_fact *record)
+{
+    if (lives(w, who) && !who->revoked) /* behind a partition, for longer than it is remembered: it may come back */
+        return;
+    if (who->forgotten == NULL)
+        who->forgotten = sim_zero(w->n * sizeof *who->forgotten);
+    who->forgotten[observer] = record ? record->version.epoch : 1;
+}
+
+/* A later life, which ended on the other side of a cut, is news; the one that was forgotten is a ghost. */
+static void known_again(struct sim_world *w, size_t observer, const struct sim_identity *who, const struct sl_fact *f)
+{
+    if (who->forgotten == NULL || who->forgotten[observer] == 0)
+        return;
+    if (f->version.epoch <= who->forgotten[observer])
+        sim_violation(w, "node %zu knows node %u again, in the life that it had forgotten", observer, who->node);
+    who->forgotten[observer] = 0;
+}
 
 /* ---- versions ---- */
 
@@ -25,7 +53,7 @@ void sim_always_fini(struct sim_world *w)
     free(w->always.version);
     free(w->always.identity);
     for (size_t i = 0; i < w->n_identities; i++)
-        sim_set_fini(&w->identities[i]->forgotten_by);
+        free(w->identities[i]->forgotten);
 }
 
 static bool is_watched(const struct sim_world *w, size_t observer)
@@ -41,6 +69,7 @@ static size_t place(const struct sim_world *w, size_t observer, size_t subject)
 void sim_always_fact(struct sim_world *w, size_t observer, const struct sim_identity *who,
                      const struct sl_fact *f)
 {
+    known_again(w, observer, who, f);
     if (!is_watched(w, observer) || f->kind < SL_RECORD || f->kind > SL_VITALS)
         return;
     size_t i = place(w, observer, who->node) + f->kind - 1;
@@ -62,44 +91,6 @@ void sim_always_signed(struct sim_world *w, size_t observer, const struct sim_id
         !sl_fact_verify(f, &w->pool_crypto, &w->bundle, who->signer.public_key))
         sim_violation(w, "node %zu holds a fact of node %u that it never signed", observer,
                       who->node);
-}
-
-/* ---- the forgotten ---- */
-
-/* Its process is there, awake or not. */
-static bool lives(const struct sim_world *w, const struct sim_identity *who)
-{
-    return who == sim_self(w, who->node) && w->nodes[who->node].core != NULL;
-}
-
-static void forgotten(struct sim_world *w, size_t observer, struct sim_identity *who)
-{
-    if (lives(w, who) && !who->revoked) /* behind a partition, for longer than it is remembered: it may come back */
-        return;
-    if (who->forgotten_by.bits == NULL)
-        sim_set_init(&who->forgotten_by, w->n);
-    sim_set_add(&who->forgotten_by, observer);
-}
-
-void sim_always_event(struct sim_world *w, size_t observer, struct sim_identity *who,
-                      enum sl_event_type type)
-{
-    if (type == SL_EV_FORGOTTEN) {
-        forgotten(w, observer, who);
-        return;
-    }
-    if (who->forgotten_by.bits == NULL || !sim_set_has(&who->forgotten_by, observer))
-        return;
-    sim_set_drop(&who->forgotten_by, observer);
-    sim_violation(w, "node %zu knows node %u again: it had forgotten it, nor has it lived since",
-                  observer, who->node);
-}
-
-/* ---- a process begins ---- */
-
-void sim_always_started(struct sim_world *w, size_t node)
-{
-    sim_set_fini(&sim_self(w, node)->forgotten_by);
 }
 
 /* ---- memory ---- */
@@ -149,6 +140,6 @@ void sim_always_stopping(struct sim_world *w, size_t node)
         memset(w->always.identity + place(w, node, 0), 0,
                w->n * KINDS * sizeof *w->always.identity);
     for (size_t i = 0; i < w->n_identities; i++)
-        if (w->identities[i]->forgotten_by.bits)
-            sim_set_drop(&w->identities[i]->forgotten_by, node);
+        if (w->identities[i]->forgotten)
+            w->identities[i]->forgotten[node] = 0;
 }

@@ -16,16 +16,16 @@ struct sim_always {
 
 void sim_always_init(struct sim_world *w);
 void sim_always_fini(struct sim_world *w);
-/* What a core told: a fact, and any event about a member. */
+/* What a core told: a fact. */
 void sim_always_fact(struct sim_world *w, size_t observer, const struct sim_identity *who,
                      const struct sl_fact *f);
 /* Likewise: whose is the signature? */
 void sim_always_signed(struct sim_world *w, size_t observer, const struct sim_identity *who,
                        const struct sl_fact *f);
-void sim_always_event(struct sim_world *w, size_t observer, struct sim_identity *who,
-                      enum sl_event_type type);
-/* A process begins; it is about to end, and its core is still there. */
-void sim_always_started(struct sim_world *w, size_t node);
+/* It is no longer known; `record` is the last one, or NULL. */
+void sim_always_forgotten(struct sim_world *w, size_t observer, struct sim_identity *who,
+                          const struct sl_fact *record);
+/* A process is about to end, and its core is still there. */
 void sim_always_stopping(struct sim_world *w, size_t node);
 /* Now and then: memory. */
 void sim_always_look(struct sim_world *w);

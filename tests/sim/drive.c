@@ -136,9 +136,7 @@ static void act(struct sim_world *w, size_t node, const struct sl_out *out)
 static struct sim_identity *told_of(struct sim_world *w, size_t node, const struct sl_event *e)
 {
     struct sim_identity *who = sim_identity_of(w, &e->id);
-    if (who)
-        sim_always_event(w, node, who, e->type);
-    else
+    if (!who)
         sim_violation(w, "node %zu knows somebody who never was", node);
     return who;
 }
@@ -176,8 +174,10 @@ static void told(struct sim_world *w, size_t node, const struct sl_event *e)
         }
         break;
     case SL_EV_FORGOTTEN:
-        if ((who = told_of(w, node, e)) != NULL)
+        if ((who = told_of(w, node, e)) != NULL) {
+            sim_always_forgotten(w, node, who, e->fact);
             sim_revoked_forgotten(w, node, who);
+        }
         break;
     }
     if (n->store)

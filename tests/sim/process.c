@@ -151,7 +151,6 @@ bool sim_core_start(struct sim_world *w, size_t node, unsigned flags)
     n->weight = 100;
     n->timer_at = SL_NEVER;
     n->busy_until = w->now;
-    sim_always_started(w, node);
     (void)publish(w, node, SL_RECORD, false, &hash);
     (void)publish(w, node, SL_VITALS, false, &hash);
     sim_exit(w);

@@ -73,7 +73,7 @@ struct sim_identity {
     uint16_t cert_len;
     uint32_t node, number;
     bool revoked;
-    struct sim_set forgotten_by; /* observers, while it does not live (always.c); no bits: none */
+    uint64_t *forgotten; /* by each observer: the epoch it was in then, 0 = it is not; NULL: by nobody (always.c) */
 };
 
 /* Something that reaches a process, in the order in which its kernel saw it. */
