@@ -310,6 +310,29 @@ static void bury(struct sl_gossip *g, const struct sl_id *id, struct sl_version 
     }
 }
 
+/* To who is there, and has been silent for longer than it is remembered: asleep, or behind a cut. */
+static void tell_forgotten(struct sl_gossip *g, uint32_t conn, const struct sl_id *id)
+{
+    const struct grave *grave = &g->graves[sl_idmap_find(&g->by_grave, id)];
+    uint8_t said[24];
+    struct sl_pack w;
+    sl_pack_init(&w, said, sizeof said);
+    sl_pack_array(&w, 3);
+    sl_pack_uint(&w, MSG_FORGOTTEN);
+    sl_pack_uint(&w, grave->version.epoch);
+    sl_pack_uint(&w, grave->version.seq);
+    out_send(g, &g->conns[conn], said, w.len);
+}
+
+/* Somebody was forgotten while it lived, so that a cut lasted longer than memory: it, and those on its side, have forgotten
+ * us as well, and take nothing that they knew of us (simulator, forgotten, long cuts). */
+static void look_back(struct sl_gossip *g, const struct sl_fact *f)
+{
+    uint32_t index = sl_idmap_find(&g->by_grave, sl_fact_origin(f));
+    if (index != SL_IDMAP_NONE && g->graves[index].version.epoch == f->version.epoch && !g->leaving)
+        self_record_again(g, sl_rand_span(&g->rand, 0, SL_AGAIN_SPREAD));
+}
+
 static void forget(struct sl_gossip *g, uint32_t index)
 {
     struct member *m = member_at(g, index);
@@ -422,6 +445,8 @@ static bool may_be_new(struct sl_gossip *g, const struct sl_fact_header *h, stru
             struct sl_fact *goodbye = grave_goodbye(g, &h->origin);
             if (goodbye && from != NONE)
                 spread_fact(g, goodbye, from);
+            else if (from != NONE && sl_id_eq(&g->conns[from].id, &h->origin))
+                tell_forgotten(g, from, &h->origin);
             is_no_news(g, from);
             return false;
         }
@@ -549,8 +574,11 @@ static bool merge(struct sl_gossip *g, struct sl_fact *f)
         sl_pool_unref(g->pool, f);
         return false;
     }
+    bool newcomer = !held && f->kind == SL_RECORD;
     if (!install(g, index, f))
         return false;
+    if (newcomer)
+        look_back(g, f);
     g->stats.facts_new++;
     g->changed_at = g->now;
     return true;
