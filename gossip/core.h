@@ -471,8 +471,7 @@ struct neighbour {
 };
 /* Everybody `index` watches: on each ring, both ways, up to the first live one. */
 size_t ring_neighbours(const struct sl_gossip *g, uint32_t index, struct neighbour *ret);
-/* Read from the rings what of `v` is not known. */
-/* Bring it up to date; on which rings, as bits, it was not. */
+/* Read from the rings what of `v` is not known; which rings these were, as bits. */
 unsigned ring_vicinity(const struct sl_gossip *g, uint32_t index, struct vicinity *v);
 /* On which rings, as bits, what was read depends on that member. */
 unsigned ring_seen(const struct sl_gossip *g, const struct vicinity *v, uint32_t member);
@@ -580,7 +579,6 @@ void verdict_settle(struct sl_gossip *g);
 /* Who accuses `index` of a version above `answered`; at most `max`. */
 size_t verdict_accusers(const struct sl_gossip *g, uint32_t index, uint64_t answered, uint32_t *ret, size_t max);
 void verdict_shift(struct sl_gossip *g, sl_usec lag);
-void verdict_restart(struct sl_gossip *g);
 void verdict_tick(struct sl_gossip *g);
 sl_usec verdict_deadline(const struct sl_gossip *g);
 /* What stands against a member: the highest `seen`, by how many that count, and whether these could soon fell it. */

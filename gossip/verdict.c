@@ -328,25 +328,20 @@ sl_usec verdict_deadline(const struct sl_gossip *g)
     return t;
 }
 
-/* A stall of ours must not count as silence of theirs. */
+static void shift_since(sl_usec *since, sl_usec lag, sl_usec now)
+{
+    if (*since != SL_NEVER)
+        *since = sl_earlier(sl_after(*since, lag), now);
+}
+
+/* A stall of ours must not count as silence of theirs, nor the time in which we were cut off, all of it (SL_NEVER): no answer
+ * could come (simulator, swarm, seed 364). */
 void verdict_shift(struct sl_gossip *g, sl_usec lag)
 {
     for (size_t i = 0; i < g->n_cases; i++) {
-        struct accused *a = &g->cases[i];
-        a->most_since = sl_after(a->most_since, a->most_since == SL_NEVER ? 0 : lag);
-        a->half_since = sl_after(a->half_since, a->half_since == SL_NEVER ? 0 : lag);
-        a->eighth_since = sl_after(a->eighth_since, a->eighth_since == SL_NEVER ? 0 : lag);
-    }
-}
-
-/* While we were cut off, no answer could come: that time says nothing about anybody (simulator, swarm, seed 364). */
-void verdict_restart(struct sl_gossip *g)
-{
-    for (size_t i = 0; i < g->n_cases; i++) {
-        struct accused *a = &g->cases[i];
-        a->most_since = a->most_since == SL_NEVER ? SL_NEVER : g->now;
-        a->half_since = a->half_since == SL_NEVER ? SL_NEVER : g->now;
-        a->eighth_since = a->eighth_since == SL_NEVER ? SL_NEVER : g->now;
+        shift_since(&g->cases[i].most_since, lag, g->now);
+        shift_since(&g->cases[i].half_since, lag, g->now);
+        shift_since(&g->cases[i].eighth_since, lag, g->now);
     }
 }
 

@@ -152,7 +152,7 @@ static void leave_isolation(struct sl_gossip *g)
     g->isolated = false;
     g->tell_stale = true;
     g->no_down_until = g->now + SL_DOUBT_HOLD;
-    verdict_restart(g);
+    verdict_shift(g, SL_NEVER);
     sl_log(g->ports.log, SL_INFO, "an edge answers again; this node is no longer cut off");
 }
 
