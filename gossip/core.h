@@ -337,7 +337,7 @@ struct sl_gossip {
     uint64_t seq, answered, heard_seen; /* heard_seen: highest `seen` anybody held against us */
     uint64_t state;
     sl_usec vitals_due, sightings_due, answer_due;
-    sl_usec record_due, record_again_at; /* to be said once more; when that was done last, 0 = never */
+    sl_usec record_again_at; /* when it was said once more, since somebody has forgotten us; 0 = never */
     bool vitals_urgent;
     sl_usec answer_backoff, answered_at;
     struct doubter doubters[SL_DOUBTERS_MAX];
@@ -635,8 +635,6 @@ void sync_want(struct sl_gossip *g, struct conn *c, struct sl_read *r);
 
 /* self.c */
 int self_publish_record(struct sl_gossip *g);
-/* Others have forgotten us: say our record once more, after `wait` at the soonest. */
-void self_record_again(struct sl_gossip *g, sl_usec wait);
 int self_publish_later(struct sl_gossip *g, uint8_t kind, struct sl_span body);
 void self_vitals_soon(struct sl_gossip *g, sl_usec at, bool urgent);
 void self_sightings_changed(struct sl_gossip *g, bool urgent, bool withdrawn);

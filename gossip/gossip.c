@@ -47,7 +47,7 @@ int sl_gossip_new(const struct sl_gossip_config *config, const struct sl_ports *
     g->now = g->started = now;
     g->due = g->spread_due = g->judge_moved_at = g->recheck_at = g->next_sweep = SL_NEVER;
     g->rings_due = g->rings_grew = SL_NEVER;
-    g->record_due = g->vitals_due = g->sightings_due = g->answer_due = SL_NEVER;
+    g->vitals_due = g->sightings_due = g->answer_due = SL_NEVER;
     int r = setup(g);
     if (r < 0) {
         sl_gossip_free(g);
@@ -202,13 +202,17 @@ static void take_referral(struct sl_gossip *g, struct conn *c, struct sl_read *r
     join_referred(g, names);
 }
 
-/* A version that we have not come to yet is of another life, or a lie. */
+/* The peer has a grave for us, and we live: what we say from now on is newer. A version that we have not come to yet is of
+ * another life, or a lie; and liars hear of us no more often than others. */
 static void take_forgotten(struct sl_gossip *g, struct sl_read *r)
 {
     struct sl_version v;
-    if (sl_read_uint(r, UINT64_MAX, &v.epoch) && sl_read_uint(r, UINT64_MAX, &v.seq) &&
-        v.epoch == g->config.epoch && v.seq <= g->seq && !g->leaving)
-        self_record_again(g, 0);
+    if (!sl_read_uint(r, UINT64_MAX, &v.epoch) || !sl_read_uint(r, UINT64_MAX, &v.seq) || g->leaving ||
+        v.epoch != g->config.epoch || v.seq > g->seq ||
+        (g->record_again_at && g->now - g->record_again_at < SL_AGAIN_GAP))
+        return;
+    g->record_again_at = g->now;
+    (void)self_publish_record(g);
 }
 
 static void dispatch(struct sl_gossip *g, struct conn *c, struct sl_read *r)

@@ -55,7 +55,6 @@
 #define SL_NAMED_BURST 8           /* answers that one peer's beats may ask of me at once */
 #define SL_NAMED_GAP SL_SEC(16)    /* and then */
 #define SL_AGAIN_GAP SL_SEC(60)     /* between two times that our record is said again, since others have forgotten us */
-#define SL_AGAIN_SPREAD SL_SEC(2)  /* all of a part learn of it at one moment */
 #define SL_DENY_AFTER 3             /* answers within SL_QUIET_RESET, and an accuser is denied */
 #define SL_DOUBTERS_MAX 16
 #define SL_FLAP_WINDOW SL_SEC(120)  /* who comes back twice within it stays suspect */

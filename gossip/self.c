@@ -27,12 +27,6 @@ int self_publish_record(struct sl_gossip *g)
     return len ? publish(g, SL_RECORD, sl_span_of(body, len)) : STARLING_ELIMIT;
 }
 
-void self_record_again(struct sl_gossip *g, sl_usec wait)
-{
-    sl_usec due = g->now + wait, next = g->record_again_at ? g->record_again_at + SL_AGAIN_GAP : 0;
-    g->record_due = sl_earlier(g->record_due, due > next ? due : next);
-}
-
 int self_publish_later(struct sl_gossip *g, uint8_t kind, struct sl_span body)
 {
     return publish(g, (enum sl_kind)kind, body);
@@ -205,11 +199,6 @@ void self_tick(struct sl_gossip *g)
 {
     if (g->now >= g->answer_due)
         answer(g);
-    if (g->now >= g->record_due) {
-        g->record_due = SL_NEVER;
-        g->record_again_at = g->now;
-        (void)self_publish_record(g);
-    }
     if (g->now >= g->vitals_due)
         (void)publish_vitals(g); /* too long was refused when it was put */
     if (g->now >= g->sightings_due) {
@@ -222,6 +211,5 @@ void self_tick(struct sl_gossip *g)
 
 sl_usec self_deadline(const struct sl_gossip *g)
 {
-    sl_usec soon = sl_earlier(g->record_due, g->vitals_due);
-    return sl_earlier(soon, sl_earlier(g->answer_due, g->sightings_due));
+    return sl_earlier(g->answer_due, sl_earlier(g->vitals_due, g->sightings_due));
 }

@@ -324,15 +324,6 @@ static void tell_forgotten(struct sl_gossip *g, uint32_t conn, const struct sl_i
     out_send(g, &g->conns[conn], said, w.len);
 }
 
-/* Somebody was forgotten while it lived, so that a cut lasted longer than memory: it, and those on its side, have forgotten
- * us as well, and take nothing that they knew of us (simulator, forgotten, long cuts). */
-static void look_back(struct sl_gossip *g, const struct sl_fact *f)
-{
-    uint32_t index = sl_idmap_find(&g->by_grave, sl_fact_origin(f));
-    if (index != SL_IDMAP_NONE && g->graves[index].version.epoch == f->version.epoch && !g->leaving)
-        self_record_again(g, sl_rand_span(&g->rand, 0, SL_AGAIN_SPREAD));
-}
-
 static void forget(struct sl_gossip *g, uint32_t index)
 {
     struct member *m = member_at(g, index);
@@ -574,11 +565,8 @@ static bool merge(struct sl_gossip *g, struct sl_fact *f)
         sl_pool_unref(g->pool, f);
         return false;
     }
-    bool newcomer = !held && f->kind == SL_RECORD;
     if (!install(g, index, f))
         return false;
-    if (newcomer)
-        look_back(g, f);
     g->stats.facts_new++;
     g->changed_at = g->now;
     return true;

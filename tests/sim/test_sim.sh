@@ -96,4 +96,12 @@ for scenario in "$STARLING_SIM_SCENARIOS"/*.scn; do
     [ $? -eq 2 ] && bad="$bad$(cat "$dir/error")"
 done
 report "every scenario that comes along can be read" "$bad"
+
+bad=
+for scenario in "$STARLING_SIM_SCENARIOS"/*.scn; do
+    name=$(basename "$scenario" .scn)
+    grep -qs -- "--scenario $name\b" "$top_srcdir"/tests/sim/{figures.list,plants.list,test_sim.sh} ||
+        bad="$bad$name "
+done
+report "and each is run by somebody" "$bad"
 finish
