@@ -92,7 +92,7 @@ says 2 "so is a scenario that nobody knows" --scenario nowhere
 
 bad=
 for scenario in "$STARLING_SIM_SCENARIOS"/*.scn; do
-    "$sim" --scenario "$scenario" --nodes 3 --until 0.001 --set settle=no >"$dir/a" 2>"$dir/error"
+    "$sim" --scenario "$scenario" --until 0.001 --set settle=no >"$dir/a" 2>"$dir/error"
     [ $? -eq 2 ] && bad="$bad$(cat "$dir/error")"
 done
 report "every scenario that comes along can be read" "$bad"
