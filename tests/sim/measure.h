@@ -122,6 +122,9 @@ void sim_poll(struct sim_world *w);
 
 /* Its process runs, unhurried, with all the memory it wants. */
 bool sim_is_healthy(const struct sim_world *w, size_t node);
+/* Drops from the set who cannot have heard of `node` nor be found by it: newcomers all of whose addresses are dead or
+ * behind a cut, in the part of the flock that `node` is in and that does not know of them. How many. */
+size_t sim_drop_strangers(const struct sim_world *w, size_t node, struct sim_set *set);
 /* Nothing of it runs. */
 bool sim_is_gone(const struct sim_world *w, size_t node);
 /* Both healthy, and nothing wrong between them, for the time of grace; nor between the subject and

@@ -48,6 +48,70 @@ bool sim_is_gone(const struct sim_world *w, size_t node)
     return false;
 }
 
+/* ---- who has heard of whom ---- */
+
+/* `node` was given the other's address when it started, and knocks there: every few seconds while it is alone. */
+static bool has_address(const struct sim_world *w, size_t node, size_t other)
+{
+    const struct sim_node *n = &w->nodes[node];
+    struct sl_addr addr = sim_address(w, other);
+    if (other < w->settings.seeds)
+        return true;
+    for (size_t i = 0; i < n->n_known && !n->bare; i++)
+        if (sl_addr_eq(&n->known[i], &addr))
+            return true;
+    return false;
+}
+
+/* As it is now, by its present name. Who is down is tried again and again, who has left is not. */
+static bool knows(const struct sim_world *w, size_t node, size_t other)
+{
+    enum sl_status status;
+    return sim_thinks(w, node, other, &status) && status != SL_LEFT;
+}
+
+static bool holds_nobody(const struct sim_world *w, size_t node)
+{
+    struct sl_gossip_info info;
+    sl_gossip_info(w->nodes[node].core, &info);
+    return info.n_alive <= 1;
+}
+
+/* Who has others lets up to a quarter of an hour pass between two knocks: it need not find a newcomer by them soon. */
+static bool are_acquainted(const struct sim_world *w, size_t node, size_t other)
+{
+    return knows(w, node, other) || knows(w, other, node) || has_address(w, other, node) ||
+           (has_address(w, node, other) && holds_nobody(w, node));
+}
+
+size_t sim_drop_strangers(const struct sim_world *w, size_t node, struct sim_set *set)
+{
+    if (w->net.n_used == 0)
+        return 0;
+    size_t *left = sim_resize(NULL, w->n * sizeof *left), n_left = 0;
+    size_t *todo = sim_resize(NULL, (w->n + 1) * sizeof *todo), n_todo = 0;
+    for (size_t i = 0; i < w->n; i++)
+        if (sim_set_has(set, i))
+            left[n_left++] = i;
+    todo[n_todo++] = node;
+    while (n_todo && n_left) {
+        size_t at = todo[--n_todo], kept = 0;
+        for (size_t i = 0; i < n_left; i++) {
+            size_t other = left[i];
+            if (sim_pair_fine(w, at, other) && are_acquainted(w, at, other))
+                todo[n_todo++] = other;
+            else
+                left[kept++] = other;
+        }
+        n_left = kept;
+    }
+    for (size_t i = 0; i < n_left; i++)
+        sim_set_drop(set, left[i]);
+    free(left);
+    free(todo);
+    return n_left;
+}
+
 /* ---- labels ---- */
 
 /* A search over nodes that have no part yet. What a node reaches is known once one of its

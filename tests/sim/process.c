@@ -109,11 +109,12 @@ uint64_t sim_epoch(struct sim_world *w, size_t node)
 static void plant_seeds(struct sim_world *w, size_t node, unsigned flags)
 {
     struct sim_node *n = &w->nodes[node];
+    n->bare = flags & SIM_START_BARE;
     for (size_t i = 0; i < w->settings.seeds && i < w->n; i++) {
         struct sl_addr a = sim_address(w, i);
         sl_gossip_seed(n->core, sim_mono(w, n), &a);
     }
-    for (size_t i = 0; i < n->n_known && !(flags & SIM_START_BARE); i++)
+    for (size_t i = 0; i < n->n_known && !n->bare; i++)
         sl_gossip_seed(n->core, sim_mono(w, n), &n->known[i]);
 }
 

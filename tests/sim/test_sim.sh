@@ -64,6 +64,7 @@ world "one bad edge fells nobody" --scenario badedge --nodes 20
 world "who left and comes back with its clock set back is alive again" --scenario setback --nodes 20
 world "a flock whose certificates ended an hour ago comes up again" --scenario expired --nodes 20
 world "who missed a goodbye hears of it, though all have forgotten" --scenario missed
+world "behind a cut no news is late for who knows but seeds beyond it" --scenario stranger
 world "two islands of a cold start are one flock" --scenario islands
 world "of connections that cross both ends keep the same" --scenario crossing
 world "who dies before its neighbours have settled is known to be dead at once" --scenario infant

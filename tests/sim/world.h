@@ -147,6 +147,7 @@ struct sim_node {
 
     struct sl_addr *known; /* peers remembered over a restart */
     size_t n_known;
+    bool bare;       /* it was started without them */
     uint64_t change; /* number of its newest change, part of its vitals */
     uint16_t weight;
 };
