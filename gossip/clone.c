@@ -115,6 +115,7 @@ int sl_gossip_rekey(struct sl_gossip *g, sl_usec now, struct sl_span cert, uint6
     begin_epoch(g, epoch);
     if (self_publish_record(g) < 0 || table_find(g, &g->id) == NONE) {
         g->id = id;
+        g->record_due = SL_NEVER;
         return STARLING_ENOMEM;
     }
     g->self = table_find(g, &g->id);

@@ -336,7 +336,7 @@ struct sl_gossip {
     struct sl_span record_sections, vitals_sections; /* owned copies */
     uint64_t seq, answered, heard_seen; /* heard_seen: highest `seen` anybody held against us */
     uint64_t state;
-    sl_usec vitals_due, sightings_due, answer_due;
+    sl_usec record_due, vitals_due, sightings_due, answer_due; /* the record: when memory was missing */
     sl_usec record_again_at; /* when it was said once more, since somebody has forgotten us; 0 = never */
     bool vitals_urgent;
     sl_usec answer_backoff, answered_at;

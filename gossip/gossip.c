@@ -47,7 +47,7 @@ int sl_gossip_new(const struct sl_gossip_config *config, const struct sl_ports *
     g->now = g->started = now;
     g->due = g->spread_due = g->judge_moved_at = g->recheck_at = g->next_sweep = SL_NEVER;
     g->rings_due = g->rings_grew = SL_NEVER;
-    g->vitals_due = g->sightings_due = g->answer_due = SL_NEVER;
+    g->record_due = g->vitals_due = g->sightings_due = g->answer_due = SL_NEVER;
     int r = setup(g);
     if (r < 0) {
         sl_gossip_free(g);
@@ -308,8 +308,10 @@ int sl_gossip_put(struct sl_gossip *g, sl_usec now, enum sl_kind kind, struct sl
     struct sl_span *place = kind == SL_RECORD ? &g->record_sections : &g->vitals_sections;
     free_text(g, place);
     *place = sl_span_of(copy, sections.len);
-    if (kind == SL_RECORD)
-        return self_publish_record(g);
+    if (kind == SL_RECORD) {
+        int r = self_publish_record(g);
+        return r == STARLING_ENOMEM ? 0 : r; /* it is taken, and said later, as vitals are */
+    }
     self_vitals_soon(g, g->now, urgent);
     self_tick(g);
     return 0;

@@ -69,7 +69,8 @@ void sl_gossip_link(struct sl_gossip *g, sl_usec now, sl_link link, enum sl_link
 
 /* Publish what this node says of itself: SL_RECORD (body = service sections, replaced whole) or
  * SL_VITALS (body = service sections). `urgent` spreads without waiting to batch. A kind above SL_KINDS is one of a
- * later version: the body as it is. 0, ENOMEM, ELIMIT, EINVAL (a kind that the core makes itself). */
+ * later version: the body as it is. 0, ENOMEM (nothing is changed), ELIMIT, EINVAL (a kind that the core makes itself).
+ * What is taken and cannot be said at once for want of memory is said later. */
 int sl_gossip_put(struct sl_gossip *g, sl_usec now, enum sl_kind kind, struct sl_span sections,
                   bool urgent) SL_MUST_USE;
 /* A fact that another core of the same pool holds: merged as if received, but neither checked again nor spread. */

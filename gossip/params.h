@@ -123,6 +123,7 @@
 #define SL_MEETING_MIN SL_SEC(100) /* a meeting costs some 4 KB: 40 bytes a second */
 #define SL_MEETING_MAX SL_SEC(900)
 #define SL_MEETING_CUT_OFF SL_SEC(4) /* while half of the edges fail */
+#define SL_PUBLISH_AGAIN SL_SEC(1) /* what memory was missing for */
 #define SL_LEAVE_ACKS 2
 #define SL_FORGET_LASTING SL_SEC(24 * 3600)
 #define SL_FORGET_FLEETING SL_SEC(600)

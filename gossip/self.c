@@ -15,6 +15,12 @@ static int publish(struct sl_gossip *g, enum sl_kind kind, struct sl_span body)
     return table_merge(g, sl_span_of(bytes, len), NONE) ? 0 : STARLING_ENOMEM;
 }
 
+/* What memory was missing for is said as soon as there is some. */
+static sl_usec again_after(const struct sl_gossip *g, int r)
+{
+    return r == STARLING_ENOMEM ? g->now + SL_PUBLISH_AGAIN : SL_NEVER;
+}
+
 int self_publish_record(struct sl_gossip *g)
 {
     struct sl_record r = {.cert = g->config.cert, .addr = g->config.addr, .host = g->config.host,
@@ -24,7 +30,9 @@ int self_publish_record(struct sl_gossip *g)
     uint8_t body[SL_RECORD_MAX];
     memcpy(r.c_d, g->config.c_d, SL_KEY_LEN);
     size_t len = sl_record_write(&r, body, sizeof body - SL_FACT_MIN);
-    return len ? publish(g, SL_RECORD, sl_span_of(body, len)) : STARLING_ELIMIT;
+    int e = len ? publish(g, SL_RECORD, sl_span_of(body, len)) : STARLING_ELIMIT;
+    g->record_due = again_after(g, e);
+    return e;
 }
 
 int self_publish_later(struct sl_gossip *g, uint8_t kind, struct sl_span body)
@@ -44,16 +52,15 @@ static size_t denied(const struct sl_gossip *g, uint8_t out[SL_DENY_MAX * SL_ID_
     return n * SL_ID_LEN;
 }
 
-static int publish_vitals(struct sl_gossip *g)
+static void publish_vitals(struct sl_gossip *g)
 {
     uint8_t deny[SL_DENY_MAX * SL_ID_LEN];
     struct sl_vitals v = {.answered = g->answered, .state = g->state, .urgent = g->vitals_urgent,
                           .sections = g->vitals_sections, .deny = sl_span_of(deny, denied(g, deny))};
     uint8_t body[SL_VITALS_MAX];
-    g->vitals_due = SL_NEVER;
-    g->vitals_urgent = false;
-    size_t len = sl_vitals_write(&v, body, sizeof body - SL_FACT_MIN);
-    return len ? publish(g, SL_VITALS, sl_span_of(body, len)) : STARLING_ELIMIT;
+    size_t len = sl_vitals_write(&v, body, sizeof body - SL_FACT_MIN); /* too long was refused when it was put */
+    g->vitals_due = again_after(g, len ? publish(g, SL_VITALS, sl_span_of(body, len)) : STARLING_ELIMIT);
+    g->vitals_urgent &= g->vitals_due != SL_NEVER;
 }
 
 void self_vitals_soon(struct sl_gossip *g, sl_usec at, bool urgent)
@@ -199,8 +206,10 @@ void self_tick(struct sl_gossip *g)
 {
     if (g->now >= g->answer_due)
         answer(g);
+    if (g->now >= g->record_due)
+        (void)self_publish_record(g);
     if (g->now >= g->vitals_due)
-        (void)publish_vitals(g); /* too long was refused when it was put */
+        publish_vitals(g);
     if (g->now >= g->sightings_due) {
         if (g->isolated) /* publish nothing; the first answer brings us back here */
             g->sightings_due = g->now + SL_SIGHTINGS_GAP_MAX;
@@ -211,5 +220,5 @@ void self_tick(struct sl_gossip *g)
 
 sl_usec self_deadline(const struct sl_gossip *g)
 {
-    return sl_earlier(g->answer_due, sl_earlier(g->vitals_due, g->sightings_due));
+    return sl_earlier(sl_earlier(g->answer_due, g->record_due), sl_earlier(g->vitals_due, g->sightings_due));
 }

@@ -63,6 +63,7 @@ world "who cannot reach half of the others says so more and more rarely" --scena
 world "one bad edge fells nobody" --scenario badedge --nodes 20
 world "who left and comes back with its clock set back is alive again" --scenario setback --nodes 20
 world "a flock whose certificates ended an hour ago comes up again" --scenario expired --nodes 20
+world "what memory was missing for is said later" --scenario shortage
 world "who missed a goodbye hears of it, though all have forgotten" --scenario missed
 world "behind a cut no news is late for who knows but seeds beyond it" --scenario stranger
 world "two islands of a cold start are one flock" --scenario islands
