@@ -319,6 +319,7 @@ struct sl_gossip {
     sl_usec warn_refusals_at;   /* the next warning about a refused hello: not before */
     uint64_t n_refusals_unsaid; /* since the last */
     bool meeting_drawn;
+    uint32_t meet_next; /* one after the other while cut off, so that nobody is left out */
 
     struct accused *cases;
     size_t n_cases, cap_cases;
@@ -556,6 +557,8 @@ void watch_echo(struct sl_gossip *g, struct conn *c, struct sl_read *r);
 void watch_ack(struct sl_gossip *g, struct conn *c, struct sl_read *r);
 /* Half of the edges fail, or more: whom of its own part is a node to hear? (PROTOCOL.md, "Joining, leaving, healing") */
 bool watch_cut_off(const struct sl_gossip *g);
+/* And hardly any other edge works. */
+bool watch_forlorn(const struct sl_gossip *g);
 void watch_doubt(struct sl_gossip *g, uint32_t member);
 void watch_fresh_word(struct sl_gossip *g, uint32_t member);
 void watch_stall(struct sl_gossip *g, sl_usec lag);

@@ -171,7 +171,7 @@ void join_referred(struct sl_gossip *g, struct sl_span names)
 static void meet(struct sl_gossip *g, bool live)
 {
     for (int tries = 0; tries < 8; tries++) {
-        uint32_t i = (uint32_t)sl_rand_below(&g->rand, g->n_slots);
+        uint32_t i = g->meet_next++ % g->n_slots;
         const struct member *m = member_at(g, i);
         if (!m->used || m->self || m->status == SL_LEFT || (live && !is_live(m)) || edge_of(g, i))
             continue;
@@ -192,8 +192,10 @@ static void meetings_tick(struct sl_gossip *g)
         return;
     bool cut_off = watch_cut_off(g);
     sl_usec wait = sl_earlier(2 * SL_SEC(n_alive(g)), SL_MEETING_MAX);
-    wait = cut_off ? SL_MEETING_CUT_OFF : wait < SL_MEETING_MIN ? SL_MEETING_MIN : wait;
+    wait = g->isolated ? SL_MEETING_ALONE : cut_off ? SL_MEETING_CUT_OFF : wait < SL_MEETING_MIN ? SL_MEETING_MIN : wait;
     sl_usec from = g->meeting_drawn ? wait / 2 : 0;
+    if (!cut_off)
+        g->meet_next = (uint32_t)sl_rand_below(&g->rand, g->n_slots);
     if (g->meeting_drawn || cut_off)
         meet(g, cut_off);
     g->next_meeting = g->now + sl_rand_span(&g->rand, from, from + wait);

@@ -518,6 +518,11 @@ static void review(struct sl_gossip *g)
             c->retire_at = SL_NEVER;
             continue;
         }
+        if (mine && watch_forlorn(g)) { /* what a meeting found is all that a small part hears of itself */
+            c->retire_at = SL_NEVER;
+            g->next_review = sl_earlier(g->next_review, g->now + SL_SEC(1));
+            continue;
+        }
         /* An unwanted edge stays until its replacements are proven and what was to be repaired is. */
         bool idle = mine && c->ours && whole && (e->differ_since == SL_NEVER || g->now - c->proven_at > SL_SEC(30));
         if (idle && c->retire_at == SL_NEVER)

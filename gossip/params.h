@@ -123,6 +123,8 @@
 #define SL_MEETING_MIN SL_SEC(100) /* a meeting costs some 4 KB: 40 bytes a second */
 #define SL_MEETING_MAX SL_SEC(900)
 #define SL_MEETING_CUT_OFF SL_SEC(4) /* while half of the edges fail */
+#define SL_MEETING_ALONE SL_MS(500) /* while all of them do */
+#define SL_FORLORN 3 /* edges that work, when half of them fail: so few are kept, whoever they lead to */
 #define SL_PUBLISH_AGAIN SL_SEC(1) /* what memory was missing for */
 #define SL_LEAVE_ACKS 2
 #define SL_FORGET_LASTING SL_SEC(24 * 3600)

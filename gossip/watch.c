@@ -147,6 +147,11 @@ bool watch_cut_off(const struct sl_gossip *g)
     return n.live >= 2 && 2 * n.failing >= n.live;
 }
 
+bool watch_forlorn(const struct sl_gossip *g)
+{
+    return count_edges(g).working <= SL_FORLORN && watch_cut_off(g);
+}
+
 static void leave_isolation(struct sl_gossip *g)
 {
     g->isolated = false;

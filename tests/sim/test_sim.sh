@@ -66,6 +66,7 @@ world "a flock whose certificates ended an hour ago comes up again" --scenario e
 world "what memory was missing for is said later" --scenario shortage
 world "who missed a goodbye hears of it, though all have forgotten" --scenario missed
 world "behind a cut no news is late for who knows but seeds beyond it" --scenario stranger
+world "two who are cut off with each other find each other" --scenario pair
 world "two islands of a cold start are one flock" --scenario islands
 world "of connections that cross both ends keep the same" --scenario crossing
 world "who dies before its neighbours have settled is known to be dead at once" --scenario infant
