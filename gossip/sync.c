@@ -252,6 +252,10 @@ static void compare_entry(struct sl_gossip *g, struct answer *a, const uint8_t *
     }
     const struct member *m = member_at(g, index);
     struct sl_fact *f = fact_of_any(g, m, kind);
+    if (m->status == SL_LEFT) { /* it is in no tree: whoever lists it has missed its goodbye (simulator, swarm, seed 1708) */
+        spread_push(g, index, SL_VITALS, a->conn);
+        return;
+    }
     if (!f) {
         if (version.epoch >= newest(g, m).epoch)
             want_add(a, p);
