@@ -569,8 +569,12 @@ void edge_dial_failed(struct sl_gossip *g, struct edge *e, bool refused)
 void edges_drop_member(struct sl_gossip *g, uint32_t member)
 {
     struct edge *e = edge_of(g, member);
-    if (e)
+    if (e) {
+        /* Who is forgotten is not said to be well: who heard of its death later has yet to forget it (simulator, lateborn). */
+        if (member_at(g, member)->status == SL_DOWN)
+            e->accused = 0;
         edge_remove(g, e);
+    }
     for (uint32_t i = 0; i < g->n_conns; i++) {
         struct conn *c = &g->conns[i];
         if (c->link && c->member == member) {

@@ -69,6 +69,7 @@ world "behind a cut no news is late for who knows but seeds beyond it" --scenari
 world "two who are cut off with each other find each other" --scenario pair
 world "two islands of a cold start are one flock" --scenario islands
 world "of connections that cross both ends keep the same" --scenario crossing
+world "the dead do not come back for who heard of it later than others" --scenario lateborn
 world "who dies before its neighbours have settled is known to be dead at once" --scenario infant
 world "so is one of ten" --scenario infant --nodes 10
 world "new identities on old addresses take their place" --scenario renew --nodes 20
