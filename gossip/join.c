@@ -192,7 +192,10 @@ static void meetings_tick(struct sl_gossip *g)
         return;
     bool cut_off = watch_cut_off(g);
     sl_usec wait = sl_earlier(2 * SL_SEC(n_alive(g)), SL_MEETING_MAX);
-    wait = g->isolated ? SL_MEETING_ALONE : cut_off ? SL_MEETING_CUT_OFF : wait < SL_MEETING_MIN ? SL_MEETING_MIN : wait;
+    if (cut_off)
+        wait = g->isolated ? SL_MEETING_ALONE : SL_MEETING_CUT_OFF;
+    else if (wait < SL_MEETING_MIN)
+        wait = SL_MEETING_MIN;
     sl_usec from = g->meeting_drawn ? wait / 2 : 0;
     if (!cut_off)
         g->meet_next = (uint32_t)sl_rand_below(&g->rand, g->n_slots);
