@@ -45,7 +45,7 @@ enum message {
     MSG_HEARD = 8, /* your goodbye has been heard */
     MSG_REFER = 9, /* addresses: knock there, there is no room for you here */
     MSG_REVOKED = 10, /* last 0 or 1, entries of revocation.h in one bin */
-    MSG_FORGOTTEN = 11 /* epoch, seq: nothing of you up to this is taken here any more */
+    MSG_FORGOTTEN = 11 /* id, epoch, seq: nothing of it up to this is taken here any more */
 };
 
 /* ---- members ----------------------------------------------------------------------------
@@ -455,6 +455,10 @@ void table_put_out(struct sl_gossip *g, uint32_t index);
 /* The goodbye of somebody forgotten who said one, or NULL. */
 struct sl_fact *grave_goodbye(const struct sl_gossip *g, const struct sl_id *id);
 bool grave_holds(const struct sl_gossip *g, const struct sl_id *id, struct sl_version version);
+/* Tells a peer that we have a grave for `id`, which must be so. */
+void grave_tell(struct sl_gossip *g, uint32_t conn, const struct sl_id *id);
+/* A peer says so of somebody other than us. */
+void grave_told(struct sl_gossip *g, const struct sl_id *id, struct sl_version version);
 
 /* tree.c */
 uint32_t tree_node(unsigned depth, uint32_t prefix);

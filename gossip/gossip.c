@@ -206,9 +206,15 @@ static void take_referral(struct sl_gossip *g, struct conn *c, struct sl_read *r
  * another life, or a lie; and liars hear of us no more often than others. */
 static void take_forgotten(struct sl_gossip *g, struct sl_read *r)
 {
+    struct sl_id id;
     struct sl_version v;
-    if (!sl_read_uint(r, UINT64_MAX, &v.epoch) || !sl_read_uint(r, UINT64_MAX, &v.seq) || g->leaving ||
-        v.epoch != g->config.epoch || v.seq > g->seq ||
+    if (!sl_read_fixed(r, id.b, SL_ID_LEN) || !sl_read_uint(r, UINT64_MAX, &v.epoch) || !sl_read_uint(r, UINT64_MAX, &v.seq))
+        return;
+    if (!sl_id_eq(&id, &g->id)) {
+        grave_told(g, &id, v);
+        return;
+    }
+    if (g->leaving || v.epoch != g->config.epoch || v.seq > g->seq ||
         (g->record_again_at && g->now - g->record_again_at < SL_AGAIN_GAP))
         return;
     g->record_again_at = g->now;

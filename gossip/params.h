@@ -130,6 +130,7 @@
 #define SL_FORGET_LASTING SL_SEC(24 * 3600)
 #define SL_FORGET_FLEETING SL_SEC(600)
 #define SL_FORGET_LEFT SL_SEC(120)
+#define SL_FORGET_PART 10 /* of that time over, who is down is forgotten when others say that they have */
 #define SL_TWINS_HOLD SL_SEC(10) /* two of one name live for so long: a conflict */
 #define SL_GRAVES_MAX 20000
 

@@ -247,6 +247,8 @@ static void compare_entry(struct sl_gossip *g, struct answer *a, const uint8_t *
         else if (goodbye && sl_version_cmp(version, goodbye->version) < 0 && goodbye != a->goodbye) {
             a->goodbye = goodbye;
             spread_fact(g, goodbye, a->conn);
+        } else if (!goodbye && kind == SL_RECORD) {
+            grave_tell(g, a->conn, &id);
         }
         return;
     }

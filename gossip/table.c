@@ -310,15 +310,17 @@ static void bury(struct sl_gossip *g, const struct sl_id *id, struct sl_version 
     }
 }
 
-/* To who is there, and has been silent for longer than it is remembered: asleep, or behind a cut. */
-static void tell_forgotten(struct sl_gossip *g, uint32_t conn, const struct sl_id *id)
+/* To who is there, and has been silent for longer than it is remembered: asleep, or behind a cut; or to who remembers
+ * somebody whom we have forgotten. */
+void grave_tell(struct sl_gossip *g, uint32_t conn, const struct sl_id *id)
 {
     const struct grave *grave = &g->graves[sl_idmap_find(&g->by_grave, id)];
-    uint8_t said[24];
+    uint8_t said[48];
     struct sl_pack w;
     sl_pack_init(&w, said, sizeof said);
-    sl_pack_array(&w, 3);
+    sl_pack_array(&w, 4);
     sl_pack_uint(&w, MSG_FORGOTTEN);
+    sl_pack_bin(&w, id->b, SL_ID_LEN);
     sl_pack_uint(&w, grave->version.epoch);
     sl_pack_uint(&w, grave->version.seq);
     out_send(g, &g->conns[conn], said, w.len);
@@ -342,6 +344,18 @@ static void forget(struct sl_gossip *g, uint32_t index)
     m->used = false;
     m->gone = true;
     table_mark(g, index, DIRTY_FORGOTTEN);
+}
+
+/* Who heard of a death later forgets it later, and until then compares the dead with everybody. Not sooner than after a
+ * part of the time for which it is kept, or one liar could make all forget the other side of a cut at once. */
+void grave_told(struct sl_gossip *g, const struct sl_id *id, struct sl_version version)
+{
+    uint32_t index = table_find(g, id);
+    if (index == NONE || member_at(g, index)->status != SL_DOWN)
+        return;
+    const struct member *m = member_at(g, index);
+    if (sl_version_cmp(newest(g, m), version) <= 0 && g->now - since_of(g, m) >= kept_for(g, index) / SL_FORGET_PART)
+        forget(g, index);
 }
 
 /* Its certificate was revoked: it is nobody's watcher and nobody's accuser any more. */
@@ -436,8 +450,8 @@ static bool may_be_new(struct sl_gossip *g, const struct sl_fact_header *h, stru
             struct sl_fact *goodbye = grave_goodbye(g, &h->origin);
             if (goodbye && from != NONE)
                 spread_fact(g, goodbye, from);
-            else if (from != NONE && sl_id_eq(&g->conns[from].id, &h->origin))
-                tell_forgotten(g, from, &h->origin);
+            else if (from != NONE)
+                grave_tell(g, from, &h->origin);
             is_no_news(g, from);
             return false;
         }
