@@ -171,7 +171,8 @@ struct edge {
 struct accusation {
     uint32_t accuser;
     uint8_t how;
-    uint8_t near; /* on which rings, as bits, if the case's vicinity has not changed since */
+    uint8_t near;   /* on which rings, as bits, but for those unread since the case's vicinity changed there */
+    uint8_t unread;
     struct sl_version seen;
 };
 

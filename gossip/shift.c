@@ -39,11 +39,12 @@ sl_usec shift_unwatched(const struct sl_gossip *g, const struct edge *e)
     return t == SL_NEVER ? shift_length(g) : sl_earlier(t - g->now, shift_length(g));
 }
 
-/* How far `t` is from when our other edges are due, this shift or any, if all keep their places. */
-static sl_usec gap_at(const struct sl_gossip *g, const struct edge *e, sl_usec shift, sl_usec t)
+/* How far `t` is from when our other edges are due, this shift or any, if all keep their places. What is less than `least`
+ * need not be known to be the least. */
+static sl_usec gap_at(const struct sl_gossip *g, const struct edge *e, sl_usec shift, sl_usec t, sl_usec least)
 {
     sl_usec gap = shift;
-    for (size_t k = 0; k < g->n_edges; k++) {
+    for (size_t k = 0; k < g->n_edges && gap >= least; k++) {
         const struct edge *other = &g->edges[k];
         if (other == e || other->conn == NONE || !other->promised)
             continue;
@@ -81,7 +82,7 @@ uint64_t shift_free(const struct sl_gossip *g, const struct edge *e)
     uint64_t bits = 0;
     sl_usec shift = shift_length(g), apart = slot_apart(g, shift);
     for (unsigned i = 0; i < SL_SLOTS; i++) {
-        sl_usec gap = gap_at(g, e, shift, slot_start(g, shift, i));
+        sl_usec gap = gap_at(g, e, shift, slot_start(g, shift, i), apart);
         bits |= (uint64_t)(gap >= apart) << i | (uint64_t)(gap >= apart * 3 / 2) << (SL_SLOTS + i);
     }
     return bits;
@@ -90,12 +91,12 @@ uint64_t shift_free(const struct sl_gossip *g, const struct edge *e)
 sl_usec shift_next(const struct sl_gossip *g, const struct edge *e, uint64_t bits)
 {
     sl_usec shift = shift_length(g), apart = slot_apart(g, shift), best_gap = -1;
-    sl_usec present = slot_start(g, shift, SLOT_PRESENT), best = present, here = gap_at(g, e, shift, present);
+    sl_usec present = slot_start(g, shift, SLOT_PRESENT), best = present, here = gap_at(g, e, shift, present, apart);
     bool stays = (bits >> SLOT_PRESENT & 1) && here >= apart;
     for (unsigned i = 0; i < SL_SLOTS; i++) {
         if (!(bits >> i & 1))
             continue;
-        sl_usec gap = gap_at(g, e, shift, slot_start(g, shift, i));
+        sl_usec gap = gap_at(g, e, shift, slot_start(g, shift, i), apart);
         bool hole = bits >> (SL_SLOTS + i) & 1 || gap >= apart * 3 / 2;
         if (gap < apart || (stays && !hole))
             continue;
@@ -116,7 +117,7 @@ sl_usec shift_first(struct sl_gossip *g, const struct edge *e)
         n += g->edges[i].conn != NONE || (g->edges[i].wanted && is_live(member_at(g, g->edges[i].member)));
     sl_usec shift = sl_earlier(SL_SEC(n ? n : 1), SL_SHIFT_MAX), best = 0, best_gap = -1;
     for (unsigned i = 0; i < SL_SLOTS; i++) {
-        sl_usec t = g->now + sl_rand_span(&g->rand, 0, shift), gap = gap_at(g, e, shift_length(g), t);
+        sl_usec t = g->now + sl_rand_span(&g->rand, 0, shift), gap = gap_at(g, e, shift_length(g), t, 0);
         if (gap > best_gap) {
             best_gap = gap;
             best = t;

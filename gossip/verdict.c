@@ -54,16 +54,34 @@ static bool has_majority(const struct sl_gossip *g, uint32_t index)
     return a && a->majority;
 }
 
+/* Bring the rings up to date that were seen to change. */
+static void look_again(const struct sl_gossip *g, struct accused *a)
+{
+    unsigned changed = ring_vicinity(g, a->member, a->around);
+    for (size_t i = 0; changed && i < a->n; i++)
+        a->list[i].unread |= (uint8_t)changed;
+}
+
+/* Whether the accuser is near on any ring. Mostly one tells that has not changed, and the others stay unread. */
+static bool is_near(const struct vicinity *v, struct accusation *x)
+{
+    if (x->near & ~x->unread)
+        return true;
+    x->near = (uint8_t)ring_near(v, x->accuser, x->unread);
+    x->unread = 0;
+    return x->near != 0;
+}
+
 static struct count count_standing(const struct sl_gossip *g, struct accused *a)
 {
     const struct member *m = member_at(g, a->member);
     struct sl_vitals answer = answer_of(g, m);
     struct sl_version held = newest(g, m);
-    const struct accusation *stand[ACCUSERS_MAX];
+    struct accusation *stand[ACCUSERS_MAX];
     size_t n = 0, n_live = 0;
     struct count c = {.recheck = SL_NEVER};
     for (size_t i = 0; i < a->n && n < ACCUSERS_MAX; i++) {
-        const struct accusation *x = &a->list[i];
+        struct accusation *x = &a->list[i];
         const struct member *accuser = member_at(g, x->accuser);
         if (!is_live(accuser))
             continue;
@@ -81,17 +99,13 @@ static struct count count_standing(const struct sl_gossip *g, struct accused *a)
     }
     if (n_live == 0)
         a->voice = 0;
-    unsigned changed = ring_vicinity(g, a->member, a->around);
-    for (size_t i = 0; changed && i < a->n; i++) {
-        struct accusation *x = &a->list[i];
-        x->near = (uint8_t)((x->near & ~changed) | ring_near(a->around, x->accuser, changed));
-    }
+    look_again(g, a);
     size_t n_able = 0;
     for (size_t i = 0; i < a->around->n_watchers; i++)
         n_able += !has_majority(g, a->around->watchers[i]);
     for (size_t i = 0; i < n; i++) {
-        const struct accusation *x = stand[i];
-        if (x->near == 0)
+        struct accusation *x = stand[i];
+        if (!is_near(a->around, x))
             continue;
         c.standing++;
         c.refused += x->how == SL_REFUSED;
@@ -457,7 +471,7 @@ static void accuse(struct sl_gossip *g, uint32_t accuser, uint32_t index, const 
     a->list[a->n++] = (struct accusation){
         .accuser = accuser,
         .how = s->how,
-        .near = (uint8_t)ring_near(a->around, accuser, a->around->known),
+        .unread = (1u << SL_RINGS) - 1,
         .seen = s->seen,
     };
 }
@@ -484,8 +498,10 @@ void verdict_sightings(struct sl_gossip *g, uint32_t accuser, const struct sl_fa
     if (after && !sl_sightings_read(sl_fact_body(after), now, &n_now))
         n_now = 0;
     for (size_t i = 0; i < n_old; i++) {
+        if (sl_sightings_about(now, n_now, &old[i].accused))
+            continue;
         uint32_t index = table_find(g, &old[i].accused);
-        if (index != NONE && !sl_sightings_about(now, n_now, &old[i].accused))
+        if (index != NONE)
             acquit(g, accuser, index);
     }
     for (size_t i = 0; i < n_now; i++) {
