@@ -112,6 +112,37 @@ START_TEST(events_are_numbered_without_gaps_and_carry_the_time)
 }
 END_TEST
 
+/* Whatever happens in a flock, nobody is woken for it more than ten times a second. */
+START_TEST(what_many_say_one_after_the_other_is_told_in_batches)
+{
+    enum { N = 8 };
+    flock_open_all(&f, N);
+    starling_watch *watch = watch_from(f.node[0], "web", 0);
+    starling_registration *reg[N];
+    for (unsigned i = 0; i < N; i++)
+        reg[i] = offer(f.node[i], "web", 1 + i);
+    for (unsigned i = 0; i < N; i++)
+        (void)next_of(watch, STARLING_INSTANCE_ADDED);
+    for (unsigned i = 0; i < N; i++) {
+        must(starling_set_health(reg[i], STARLING_CRITICAL, NULL));
+        breathe(); /* the pace is what is tested */
+        breathe();
+    }
+    int64_t first = 0, last = 0, batches = 0;
+    for (unsigned left = N; left > 0;) {
+        starling_event event = next_of(watch, STARLING_INSTANCE_CHANGED);
+        if (event.health != STARLING_CRITICAL)
+            continue;
+        batches += event.wall_ms - last > 5;
+        last = event.wall_ms;
+        first = first ? first : last;
+        left--;
+    }
+    /* Twice what fits: a thread that has to wait for its processor within a batch makes two of it. */
+    ck_assert_int_le(batches, 2 * (1 + (last - first) / 100));
+}
+END_TEST
+
 START_TEST(the_descriptor_is_readable_exactly_while_events_wait)
 {
     starling_node *node = flock_open(&f);
@@ -391,6 +422,7 @@ int main(void)
     tcase_add_test(tc, an_instance_is_added_changed_and_removed);
     tcase_add_test(tc, a_member_is_up_and_leaves);
     tcase_add_test(tc, events_are_numbered_without_gaps_and_carry_the_time);
+    tcase_add_test(tc, what_many_say_one_after_the_other_is_told_in_batches);
     tcase_add_test(tc, the_descriptor_is_readable_exactly_while_events_wait);
     tcase_add_test(tc, a_filter_hides_members_and_other_services);
     tcase_add_test(tc, a_watcher_resumes_after_the_last_event_that_it_saw);
