@@ -168,6 +168,8 @@ struct edge {
 
 /* ---- accusations ------------------------------------------------------------------------ */
 
+#define ALL_RINGS ((1u << SL_RINGS) - 1) /* as bits */
+
 struct accusation {
     uint32_t accuser;
     uint8_t how;

@@ -299,11 +299,10 @@ static void read_whole(const struct sl_gossip *g, uint32_t index, struct vicinit
 
 unsigned ring_vicinity(const struct sl_gossip *g, uint32_t index, struct vicinity *v)
 {
-    const unsigned all = (1u << SL_RINGS) - 1;
     bool whole = g->n_ring <= WHOLE;
     if (v->whole != whole)
         v->known = 0;
-    unsigned unknown = all & ~v->known;
+    unsigned unknown = ALL_RINGS & ~v->known;
     if (!unknown)
         return 0;
     v->whole = whole;
@@ -316,6 +315,6 @@ unsigned ring_vicinity(const struct sl_gossip *g, uint32_t index, struct vicinit
     }
     if (whole)
         read_whole(g, index, v);
-    v->known = all;
-    return whole ? all : unknown;
+    v->known = ALL_RINGS;
+    return whole ? ALL_RINGS : unknown;
 }

@@ -471,7 +471,7 @@ static void accuse(struct sl_gossip *g, uint32_t accuser, uint32_t index, const 
     a->list[a->n++] = (struct accusation){
         .accuser = accuser,
         .how = s->how,
-        .unread = (1u << SL_RINGS) - 1,
+        .unread = ALL_RINGS,
         .seen = s->seen,
     };
 }
