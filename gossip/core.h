@@ -648,7 +648,7 @@ int self_publish_record(struct sl_gossip *g);
 int self_publish_later(struct sl_gossip *g, uint8_t kind, struct sl_span body);
 void self_vitals_soon(struct sl_gossip *g, sl_usec at, bool urgent);
 void self_sightings_changed(struct sl_gossip *g, bool urgent, bool withdrawn);
-void self_accused(struct sl_gossip *g, struct sl_version seen, bool by_quorum);
+bool self_accused(struct sl_gossip *g, struct sl_version seen, bool by_quorum);
 void self_tick(struct sl_gossip *g);
 sl_usec self_deadline(const struct sl_gossip *g);
 

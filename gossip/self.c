@@ -72,18 +72,22 @@ void self_vitals_soon(struct sl_gossip *g, sl_usec at, bool urgent)
 /* ---- answering -------------------------------------------------------------------------- */
 
 /* Somebody holds version `seen` of ours against us. Enough accusers to matter get their answer at once; a
- * few get it after 1, 2 ... 64 s, or a lone liar could make us talk for ever. */
-void self_accused(struct sl_gossip *g, struct sl_version seen, bool by_quorum)
+ * few get it after 1, 2 ... 64 s, or a lone liar could make us talk for ever. True: it comes the sooner for this word. */
+bool self_accused(struct sl_gossip *g, struct sl_version seen, bool by_quorum)
 {
     if (seen.epoch != g->config.epoch || seen.seq > g->seq || seen.seq <= g->answered)
-        return;
+        return false;
     if (seen.seq > g->heard_seen)
         g->heard_seen = seen.seq;
     if (g->now - g->answered_at > SL_QUIET_RESET)
         g->answer_backoff = 0;
     sl_usec gap = by_quorum ? SL_ANSWER_GAP : g->answer_backoff ? g->answer_backoff : SL_ANSWER_GAP;
     sl_usec due = g->answered_at ? g->answered_at + gap : g->now;
-    g->answer_due = sl_earlier(g->answer_due, due > g->now ? due : g->now);
+    due = due > g->now ? due : g->now;
+    bool sooner = due < g->answer_due;
+    if (sooner)
+        g->answer_due = due;
+    return sooner;
 }
 
 static void count_doubter(struct sl_gossip *g, const struct sl_id *id)

@@ -360,15 +360,13 @@ static void measure_rtt(struct edge *e, sl_usec rtt)
 }
 
 /* The peer says what it holds against us. It may hurry us so often; or a liar would make us talk for ever
- * (simulator, liar, nag). */
+ * (simulator, liar, nag). Only who does hurry us pays: when all had paid for each answer that one asked for, nobody could
+ * hurry one that had stood still eight times (simulator, starve, seed 17). */
 static void named(struct sl_gossip *g, struct edge *e, struct sl_version against)
 {
     bool hurry = e->wanted && e->named_until - g->now <= (SL_NAMED_BURST - 1) * SL_NAMED_GAP;
-    if (against.epoch != g->config.epoch || against.seq <= g->answered || against.seq > g->seq)
-        return;
-    if (hurry)
+    if (self_accused(g, against, hurry) && hurry)
         e->named_until = (e->named_until > g->now ? e->named_until : g->now) + SL_NAMED_GAP;
-    self_accused(g, against, hurry);
 }
 
 /* root, against-epoch, against-seq: what beats and echoes have in common. */

@@ -214,6 +214,52 @@ START_TEST(an_accusation_stands_until_it_is_answered_and_not_a_moment_longer)
 }
 END_TEST
 
+/* A beat of the peer on that link, which says what version of ours it holds against us. */
+static void name_us(sl_link link, struct sl_version against)
+{
+    static uint32_t seq;
+    uint8_t out[64];
+    struct sl_pack w;
+    sl_pack_init(&w, out, sizeof out);
+    sl_pack_array(&w, 6);
+    sl_pack_uint(&w, 1);
+    sl_pack_uint(&w, ++seq);
+    sl_pack_uint(&w, 0); /* no promise */
+    sl_pack_uint(&w, root());
+    sl_pack_uint(&w, against.epoch);
+    sl_pack_uint(&w, against.seq);
+    sl_gossip_receive(g, now, link, out, w.len);
+}
+
+/* Rounds in which `n` neighbours name our newest version in one moment, until one is not answered within half a second. */
+static unsigned rounds_answered(unsigned n)
+{
+    unsigned rounds = 0;
+    uint64_t before;
+    do {
+        struct sl_gossip_info i;
+        sl_gossip_info(g, &i);
+        before = i.stats.answers;
+        for (unsigned p = 1; p <= n; p++)
+            name_us(2 + 2 * (sl_link)p, i.version);
+        pass(SL_MS(500));
+        rounds++;
+    } while (stats().answers > before && rounds < 1000);
+    return rounds - 1;
+}
+
+START_TEST(neighbours_that_name_us_in_one_moment_hurry_us_once)
+{
+    everybody_answers();
+    pass(SL_SEC(4));
+    unsigned of_one = rounds_answered(1), of_four = rounds_answered(4); /* of whom one has hurried us as often as it may */
+    ck_assert_uint_ge(of_one, 8);
+    ck_assert_uint_le(of_one, 10); /* what it earns meanwhile */
+    ck_assert_uint_ge(of_four, 3 * 8);
+    ck_assert_uint_le(of_four, 4 * 10);
+}
+END_TEST
+
 START_TEST(one_accuser_fells_nobody_whom_others_vouch_for_by_silence)
 {
     everybody();
@@ -463,6 +509,7 @@ int main(void)
     tcase_add_test(t, vitals_of_a_newer_epoch_take_the_place_of_the_old_ones);
     tcase_add_test(t, an_accused_node_whose_address_another_takes_lets_the_clock_rest);
     tcase_add_test(t, an_accusation_stands_until_it_is_answered_and_not_a_moment_longer);
+    tcase_add_test(t, neighbours_that_name_us_in_one_moment_hurry_us_once);
     tcase_add_test(t, one_accuser_fells_nobody_whom_others_vouch_for_by_silence);
     tcase_add_test(t, three_quarters_of_the_watchers_fell_at_once);
     tcase_add_test(t, a_version_that_was_never_signed_accuses_nobody);
