@@ -181,12 +181,13 @@ prepare()
     fi
 }
 
+# The plain build has both libraries; of the others each source is compiled once.
 configure_flags()
 {
     case $1 in
     plain) ;;
-    asan) echo "--with-sanitizers=address,undefined" ;;
-    tsan) echo "--with-sanitizers=thread" ;;
+    asan) echo "--with-sanitizers=address,undefined --disable-static" ;;
+    tsan) echo "--with-sanitizers=thread --disable-static" ;;
     esac
 }
 
