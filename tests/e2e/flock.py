@@ -17,6 +17,10 @@ import time
 BIN = os.environ.get("STARLING_BIN", "")
 # The promised times are those of a plain build; under a sanitizer everything takes a few times as long.
 SLOW = 1 if os.environ.get("STARLING_VARIANT", "plain") == "plain" else 3
+# What the work of yardstick.c takes in the hours that the limits on a node's own cost are for: microseconds of CPU of a
+# round, milliseconds of a start. Found through the ratio of a node to it, which stays where both get several times as
+# dear (a round of "wake": 390 to 800 us in one afternoon), and what a node cost then (README.md, docs/).
+USUAL = {"wake": 310.0, "admit": 2700.0, "load": 4.0}
 
 
 class Tap:
@@ -67,6 +71,37 @@ def ask(path, request, timeout=5.0):
         return answer.get("data") if answer.get("ok") else None
     except (OSError, ValueError):
         return None
+
+
+class Yardstick:
+    """Processes that do work like a node's without any of ours, at a pace, beside what is measured (yardstick.c)."""
+
+    def __init__(self, kind, hz, count=1):
+        self.processes = [subprocess.Popen([program("tests/e2e/yardstick"), kind, str(hz)], stdin=subprocess.PIPE,
+                                           stdout=subprocess.PIPE, text=True) for _ in range(count)]
+        self.took()
+
+    def took(self):
+        """Microseconds of CPU that a round took since the last time."""
+        for p in self.processes:
+            p.stdin.write("\n")
+            p.stdin.flush()
+        answers = [json.loads(p.stdout.readline()) for p in self.processes]
+        return sum(a["cpu_us"] for a in answers) / max(1, sum(a["rounds"] for a in answers))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        for p in self.processes:
+            p.stdin.close()
+            p.wait(10 * SLOW)
+
+
+def slower(kind, took):
+    """How many times slower this machine is now than the one the limits are for; never less than once, so that no
+    machine is held to less than what is promised."""
+    return max(1.0, took / USUAL[kind])
 
 
 class Node:
