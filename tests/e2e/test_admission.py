@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 
-from flock import BIN, SLOW, Flock, Node, Tap, wait_for
+from flock import BIN, SLOW, USUAL, Flock, Node, Tap, Yardstick, slower, wait_for
 
 QUICK = os.environ.get("STARLING_QUICK", "") != ""
 PLAIN = SLOW == 1
@@ -21,8 +21,10 @@ RATE = 1000  # connections a second
 # Kind of stranger (stranger.c) and how many connections. The first four do not know the flock's door.
 FLOODS = (("silent", 400), ("junk", 4000), ("greeting", 5000), ("wrong", 5000), ("hello", 3000), ("mute", 5000),
           ("noise", 3000), ("forged", 3000), ("large", 2000), ("long", 2000))
-# Of one core. The promise is the first; one flood alone may look worse on a machine that has other work.
+# Of one core, where to admit somebody costs what it usually does. The promise is the first; one flood alone may look
+# worse on a machine that has other work. Where it costs more, more is taken, but never as much as without the gate.
 CPU_MEAN, CPU_ONE = 0.20, 0.40
+CPU_MEAN_MOST, CPU_ONE_MOST = 0.40, 0.60
 DESCRIPTORS_MOST = 200
 MEMORY_MOST_KB = 1024  # what stays when the heap's free pages were given back
 tap = Tap()
@@ -130,35 +132,40 @@ class Besieged(Flock):
 
 
 def flood(f, kind, count, source):
-    """One flood, and what it did; used up: seconds of processor, seconds of time."""
+    """One flood, and what it did; used up: seconds of processor, seconds of time, how slow the machine."""
     v = f.victim
     v.tell()
+    yardstick.took()
     before, cpu, start = v.transport(), v.cpu_s(), time.monotonic()
     out = json.loads(f.strangers(kind, count, source).communicate()[0])
     seconds = time.monotonic() - start
     cpu = v.cpu_s() - cpu
+    took = yardstick.took()
+    slow = slower("admit", took)
+    allowed = min(CPU_ONE * slow, CPU_ONE_MOST)
     host, after = v.tell(), v.transport()
     came = {k: after[k] - before[k] for k in ("accepted", "zap_allowed", "lobby_evicted", "turned_away", "brought_identity")}
     intact, how = f.intact()
     tap.check(intact and out["tried"] == count, f"{count} times {kind}: the flock is as it was", how)
     tap.check(host["failed"] == 0 and host["opened"] > 0 and host["most"] <= DESCRIPTORS_MOST,
               f"{kind}: the application opened files all the time", f"{host}, {came}")
-    tap.check(cpu < CPU_ONE * seconds or not PLAIN, f"{kind}: the node's share of a core is bounded",
-              f"{cpu:.2f} s of {seconds:.2f} s, {100 * cpu / seconds:.1f} %")
-    return cpu, seconds, came
+    tap.check(cpu < allowed * seconds or not PLAIN, f"{kind}: the node's share of a core is bounded",
+              f"{cpu:.2f} s of {seconds:.2f} s, {100 * cpu / seconds:.1f} of {100 * allowed:.1f} %; "
+              f"yardstick {took:.0f} us, usually {USUAL['admit']:.0f}")
+    return cpu, seconds, slow, came
 
 
 def every_kind(f):
     wanted = os.environ.get("ADMISSION_KINDS", "").split(",")
     kinds = [(k, n) for k, n in FLOODS if wanted == [""] or k in wanted]
-    memory, cpu, seconds = f.victim.memory_kb(), 0, 0
+    memory, cpu, seconds, allowed = f.victim.memory_kb(), 0, 0, 0
     f.victim.tell("trim")
     trimmed = f.victim.memory_kb()
     for i, (kind, count) in enumerate(kinds):
-        used, took, came = flood(f, kind, min(count, 1500) if QUICK else count, f"127.0.0.{10 + i}")
-        cpu, seconds = cpu + used, seconds + took
-    tap.check(cpu < CPU_MEAN * seconds or not PLAIN, "all floods together: less than a fifth of a core",
-              f"{cpu:.2f} s of {seconds:.2f} s, {100 * cpu / seconds:.1f} %")
+        used, took, slow, _ = flood(f, kind, min(count, 1500) if QUICK else count, f"127.0.0.{10 + i}")
+        cpu, seconds, allowed = cpu + used, seconds + took, allowed + min(CPU_MEAN * slow, CPU_MEAN_MOST) * took
+    tap.check(cpu < allowed or not PLAIN, "all floods together: less than a fifth of a core",
+              f"{cpu:.2f} s of {seconds:.2f} s, {100 * cpu / seconds:.1f} of {100 * allowed / seconds:.1f} %")
     grown = f.victim.memory_kb() - memory
 
     def stays():
@@ -172,7 +179,7 @@ def every_kind(f):
 def routing_ids(f):
     """The second of two who bring one routing id libzmq keeps in memory, so this comes behind the measurement of that."""
     flood(f, "named", 1500 if QUICK else 3000, "127.0.0.31")
-    came = flood(f, "posing", 1500, "127.0.0.30")[2]
+    came = flood(f, "posing", 1500, "127.0.0.30")[-1]
     tap.check(came["brought_identity"] >= 50, "who brings a routing id like libzmq's own is cut and counted", str(came))
 
 
@@ -211,7 +218,7 @@ def no_descriptor_left(f):
     tap.check(took is not None and host["failed"] == 0, "and it lets people in again", f"{took and round(took, 2)} s, {host}")
 
 
-with Besieged() as f:
+with Besieged() as f, Yardstick("admit", hz=10) as yardstick:
     every_kind(f)
     routing_ids(f)
     newcomers(f)
