@@ -226,7 +226,7 @@ with Flock() as flock:
         if k == 0:
             gather(nodes, "open", 10)
     took = wait_for(lambda: all(m.alive() == N for m in nodes), 15, every=0.1)
-    tap.check(took is not None, f"{N} processes see {N} within 15 s", f"{took or 99:.2f} s")
+    tap.check(took is not None and took < 15, f"{N} processes see {N} within 15 s", f"{took or 99:.2f} s")
     for m in nodes:
         m.answers()
     test_failing(flock, nodes)
