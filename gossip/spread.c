@@ -108,9 +108,9 @@ static void bit_clear(struct waiting *w, uint32_t conn)
     w->mask[conn / 64] &= ~(UINT64_C(1) << conn % 64);
 }
 
-static bool bit_is_set(const struct waiting *w, uint32_t conn)
+static bool bit_is_set(const uint64_t *mask, uint32_t conn)
 {
-    return w->mask[conn / 64] >> conn % 64 & 1;
+    return mask[conn / 64] >> conn % 64 & 1;
 }
 
 static bool mask_is_empty(const struct waiting *w)
@@ -356,25 +356,67 @@ static void tokens_earn(struct conn *c, sl_usec now)
     c->tokens_at = now;
 }
 
+/* What is due, in the order in which it waits, and for whom any of each group is. While a flock joins, tens of thousands
+ * wait, most of them for those whose budget is used up: looking at each for each connection cost more than all else. */
+#define GROUPS 256
+struct due {
+    const uint32_t *at; /* in g->waiting */
+    size_t n, group_len;
+    uint64_t any[GROUPS][SL_LINKS_MAX / 64];
+};
+
+static void look_at_due(struct sl_gossip *g, struct due *ret)
+{
+    ret->at = g->flushing;
+    ret->n = 0;
+    ret->group_len = g->n_waiting / GROUPS + 1;
+    for (uint32_t i = 0; i < g->n_waiting; i++) {
+        const struct waiting *w = &g->waiting[i];
+        if (w->due > g->now)
+            continue;
+        uint64_t *any = ret->any[ret->n / ret->group_len];
+        if (ret->n % ret->group_len == 0)
+            memset(any, 0, sizeof ret->any[0]);
+        for (size_t k = 0; k < SL_COUNT(w->mask); k++)
+            any[k] |= w->mask[k];
+        g->flushing[ret->n++] = i;
+    }
+}
+
+/* The first from the `i`th on that this connection still gets; due->n when there is none. */
+static size_t next_for(const struct sl_gossip *g, const struct due *due, uint32_t conn, size_t i)
+{
+    while (i < due->n) {
+        size_t group = i / due->group_len, end = (group + 1) * due->group_len;
+        end = end < due->n ? end : due->n;
+        if (bit_is_set(due->any[group], conn)) {
+            for (; i < end; i++) {
+                if (bit_is_set(g->waiting[due->at[i]].mask, conn))
+                    return i;
+            }
+        }
+        i = end;
+    }
+    return i;
+}
+
 /* All that is due for one connection, within its budget. False when something had to stay. */
-static bool flush(struct sl_gossip *g, uint32_t conn, const uint32_t *due, size_t n_due)
+static bool flush(struct sl_gossip *g, uint32_t conn, const struct due *due)
 {
     struct conn *c = &g->conns[conn];
     struct frame f;
     tokens_earn(c, g->now);
     frame_open(&f);
     bool all = true;
-    for (size_t i = 0; i < n_due; i++) {
-        struct waiting *w = &g->waiting[due[i]];
-        if (!bit_is_set(w, conn))
-            continue;
+    for (size_t i = 0; (i = next_for(g, due, conn, i)) < due->n; i++) {
+        struct waiting *w = &g->waiting[due->at[i]];
         if (c->tokens <= (int64_t)f.w.len) {
             all = false;
             break;
         }
         /* Nobody can check a fact without its origin's record. */
         struct waiting *record = find(g, w->member, SL_RECORD);
-        if (record && record != w && bit_is_set(record, conn)) {
+        if (record && record != w && bit_is_set(record->mask, conn)) {
             frame_add(g, c, &f, fact_of(g, member_at(g, w->member), SL_RECORD));
             bit_clear(record, conn);
         }
@@ -392,19 +434,16 @@ void spread_tick(struct sl_gossip *g)
     if (g->now < g->spread_due)
         return;
     g->spread_due = SL_NEVER;
-    bool all = true;
-    size_t n_due = 0;
     if (sl_alloc_grow(mem(g), (void **)&g->flushing, sizeof *g->flushing, &g->cap_flushing, g->n_waiting) < 0) {
         g->spread_due = g->now + SL_MS(100);
         return;
     }
-    for (uint32_t i = 0; i < g->n_waiting; i++) {
-        if (g->waiting[i].due <= g->now)
-            g->flushing[n_due++] = i;
-    }
-    for (uint32_t i = 0; i < g->n_conns && n_due > 0; i++) {
+    struct due due;
+    look_at_due(g, &due);
+    bool all = true;
+    for (uint32_t i = 0; i < g->n_conns && due.n > 0; i++) {
         if (g->conns[i].link && g->conns[i].stage == STAGE_PROVEN)
-            all &= flush(g, i, g->flushing, n_due);
+            all &= flush(g, i, &due);
     }
     for (size_t i = g->n_waiting; i-- > 0;) {
         struct waiting *w = &g->waiting[i];
