@@ -71,6 +71,7 @@ struct member {
     bool used : 1, self : 1, in_tree : 1;
     bool gone : 1;     /* forgotten, waiting for its last event */
     bool returned : 1; /* it was down, and came back at `since` */
+    bool accuses : 1;  /* there is somebody in its sightings */
 };
 
 /* ---- the tree: sums over (id, kind, version, hash), 16-fold, three levels under the root ---- */
@@ -295,6 +296,7 @@ struct sl_gossip {
     uint32_t later_free;
     struct tree *tree;
     bool stray_accusations; /* somebody accuses an id that was not in the table */
+    uint64_t named[64];     /* ids that are accused, as bits by what they hash to; some that no longer are */
     sl_usec next_sweep;
     sl_usec changed_at; /* something new was merged */
     sl_usec joining_until; /* a newcomer's first exchange is under way */

@@ -488,6 +488,21 @@ static void acquit(struct sl_gossip *g, uint32_t accuser, uint32_t index)
     verdict_reconsider(g, index);
 }
 
+/* Two bits of g->named for an id, which is a hash already. */
+static void name_one(struct sl_gossip *g, const struct sl_id *id)
+{
+    for (size_t i = 0; i < 4; i += 2)
+        g->named[id->b[i] % SL_COUNT(g->named)] |= UINT64_C(1) << id->b[i + 1] % 64;
+}
+
+static bool is_named(const struct sl_gossip *g, const struct sl_id *id)
+{
+    bool is = true;
+    for (size_t i = 0; i < 4; i += 2)
+        is &= g->named[id->b[i] % SL_COUNT(g->named)] >> id->b[i + 1] % 64 & 1;
+    return is;
+}
+
 void verdict_sightings(struct sl_gossip *g, uint32_t accuser, const struct sl_fact *before,
                        const struct sl_fact *after)
 {
@@ -497,6 +512,9 @@ void verdict_sightings(struct sl_gossip *g, uint32_t accuser, const struct sl_fa
         n_old = 0;
     if (after && !sl_sightings_read(sl_fact_body(after), now, &n_now))
         n_now = 0;
+    member_at(g, accuser)->accuses = n_now > 0;
+    for (size_t i = 0; i < n_now; i++)
+        name_one(g, &now[i].accused);
     for (size_t i = 0; i < n_old; i++) {
         if (sl_sightings_about(now, n_now, &old[i].accused))
             continue;
@@ -537,13 +555,17 @@ void verdict_new_member(struct sl_gossip *g, uint32_t index)
     if (!g->stray_accusations)
         return;
     const struct sl_id *id = id_at(g, index);
+    if (!is_named(g, id)) /* while a flock joins, that is nearly everybody, and each looked at all sightings */
+        return;
+    memset(g->named, 0, sizeof g->named);
     for (uint32_t i = 0; i < g->n_slots; i++) {
         struct sl_sighting entries[SL_SIGHTING_ENTRIES_MAX];
         size_t n = 0;
-        struct member *m = member_at(g, i);
-        struct sl_fact *f = m->used ? fact_of(g, m, SL_SIGHTINGS) : NULL;
-        if (!f || !sl_sightings_read(sl_fact_body(f), entries, &n))
+        const struct member *m = member_at(g, i);
+        if (!m->accuses || !sl_sightings_read(sl_fact_body(fact_of(g, m, SL_SIGHTINGS)), entries, &n))
             continue;
+        for (size_t k = 0; k < n; k++)
+            name_one(g, &entries[k].accused);
         const struct sl_sighting *s = sl_sightings_about(entries, n, id);
         if (s)
             accuse(g, i, index, s);
