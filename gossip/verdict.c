@@ -541,6 +541,8 @@ void verdict_sightings(struct sl_gossip *g, uint32_t accuser, const struct sl_fa
 /* A newer identity on somebody's address: the one before will not come back there, if anybody accuses it. */
 void verdict_new_address(struct sl_gossip *g, uint32_t index)
 {
+    if (g->n_cases == 0) /* as while a flock joins, when everybody is new */
+        return;
     const struct sl_fact *record = fact_of(g, member_at(g, index), SL_RECORD);
     for (struct sl_fact *f = sl_pool_first(g->pool, SL_BY_ADDR, record); f; f = sl_pool_next(g->pool, SL_BY_ADDR, f)) {
         struct accused *a = table_holds(g, f) ? case_of(g, f->identity) : NULL;
