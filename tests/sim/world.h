@@ -175,6 +175,7 @@ struct sim_world {
     struct sim_identity **identities; /* they stay where they are: cores sign through them */
     size_t n_identities, cap_identities;
     struct sl_idmap by_id;
+    struct sim_identity *told_last; /* by a core; NULL at first */
     struct sim_account own_account; /* for by_id */
     struct sl_alloc own_alloc;
     struct sl_pool *pool; /* of all cores */
