@@ -22,6 +22,9 @@ SLOW = 1 if os.environ.get("STARLING_VARIANT", "plain") == "plain" else 3
 # dear (a round of "wake": 390 to 800 us in one afternoon), and what a node cost then (README.md, docs/).
 USUAL = {"wake": 310.0, "admit": 3000.0, "load": 4.5}
 
+# A test that is told to end (as by timeout(1)) ends what it started as well.
+signal.signal(signal.SIGTERM, lambda *_: sys.exit("Bail out! told to end"))
+
 
 class Tap:
     """Test Anything Protocol on stdout; notes on the measured figures go with the line they belong to."""
