@@ -11,8 +11,9 @@ import time
 from flock import USUAL, Flock, Tap, Yardstick, slower, wait_for
 
 N = int(os.environ.get("FIFTY", "20" if "--quick" in sys.argv or os.environ.get("STARLING_QUICK") else "50"))
-# Milliseconds of CPU a second at rest, of each and of half of them, where a wake costs what it usually does.
-EACH, HALF = 0.8, 0.6
+# Milliseconds of CPU a second, where a wake costs what it usually does: of each at rest, and of all in the mean, meetings
+# included, of which each node has two in 100 s (a handshake and some thirty wakes).
+EACH, MEAN = 0.8, 0.7
 WINDOWS, SPAN = 5, 8
 tap = Tap()
 
@@ -39,16 +40,18 @@ def look(span, pids):
     return [(proc_cpu_ms(p) - cpu) / (time.monotonic() - at) for p, (at, cpu) in start.items()]
 
 
-def rest_of(pids):
-    """The median window of each process, sorted, and of the yardstick beside them: what else the machine does comes in
-    bursts, and makes all that wakes seldom dearer, up to five times for hours."""
+def cost_of(pids):
+    """What each takes in its second quietest window, the most of them; what all take in the mean; and the yardstick
+    beside them. In one node of fifty most windows have a meeting, and what else the machine does comes in bursts and
+    makes all that wakes seldom dearer, up to five times for hours."""
     looks, took = [], []
     with Yardstick("wake", hz=1, count=10) as yardstick:
         for _ in range(WINDOWS):
             yardstick.took()
             looks.append(look(SPAN, pids))
             took.append(yardstick.took())
-    return sorted(sorted(of_one)[WINDOWS // 2] for of_one in zip(*looks)), sorted(took)[WINDOWS // 2]
+    most = max(sorted(of_one)[1] for of_one in zip(*looks))
+    return most, sum(map(sum, looks)) / (WINDOWS * len(pids)), sorted(took)[WINDOWS // 2]
 
 
 with Flock() as f:
@@ -69,13 +72,14 @@ with Flock() as f:
 
     wait_for(settled, 60, every=5)
     pids = [n.pid for n in f.nodes.values()]
-    cpu, took = rest_of(pids)
+    most, mean, took = cost_of(pids)
     pss = sorted(proc_pss_mib(p) for p in pids)
-    half, slow = cpu[len(cpu) // 2], slower("wake", took)
-    yardstick = f"median of {WINDOWS} windows of {SPAN} s; yardstick {took:.0f} us, usually {USUAL['wake']:.0f}"
-    tap.check(cpu[-1] < EACH * slow, f"at rest each uses less than {EACH} ms of CPU a second",
-              f"most {cpu[-1]:.2f} of {EACH * slow:.2f} ms/s, {yardstick}")
-    tap.check(half < HALF * slow, f"and half of them less than {HALF}", f"median {half:.2f} of {HALF * slow:.2f} ms/s")
+    slow = slower("wake", took)
+    yardstick = f"{WINDOWS} windows of {SPAN} s; yardstick {took:.0f} us, usually {USUAL['wake']:.0f}"
+    tap.check(most < EACH * slow, f"at rest each uses less than {EACH} ms of CPU a second",
+              f"most {most:.2f} of {EACH * slow:.2f} ms/s, {yardstick}")
+    tap.check(mean < MEAN * slow, f"and all in the mean, meetings included, less than {MEAN}",
+              f"{mean:.2f} of {MEAN * slow:.2f} ms/s")
     tap.check(pss[-1] < 3.0, "and less than 3 MiB (PSS)", f"median {pss[len(pss) // 2]:.2f}, most {pss[-1]:.2f} MiB")
 
     f["n3"].kill()
