@@ -223,10 +223,11 @@ class Flock:
         return self
 
     def __exit__(self, *exception):
-        if exception[0] is not None:
-            for n in self.nodes.values():
+        try:
+            for n in self.nodes.values() if exception[0] is not None else ():
                 print(f"# {n.name}: " + n.text()[-600:].replace("\n", f"\n# {n.name}: "), flush=True)
-        self.close()
+        finally:
+            self.close()
 
 
 def free_port():

@@ -41,9 +41,9 @@ def look(span, pids):
 
 
 def cost_of(pids):
-    """What each takes in its second quietest window, the most of them; what all take in the mean; and the yardstick
-    beside them. In one node of fifty most windows have a meeting, and what else the machine does comes in bursts and
-    makes all that wakes seldom dearer, up to five times for hours."""
+    """What each takes in its second quietest window, the most of them; what all take in the mean, in the median window;
+    and the yardstick beside them. In one node of fifty most windows have a meeting, and what else the machine does comes
+    in bursts and makes all that wakes seldom dearer, up to five times for hours."""
     looks, took = [], []
     with Yardstick("wake", hz=1, count=10) as yardstick:
         for _ in range(WINDOWS):
@@ -51,7 +51,7 @@ def cost_of(pids):
             looks.append(look(SPAN, pids))
             took.append(yardstick.took())
     most = max(sorted(of_one)[1] for of_one in zip(*looks))
-    return most, sum(map(sum, looks)) / (WINDOWS * len(pids)), sorted(took)[WINDOWS // 2]
+    return most, sorted(map(sum, looks))[WINDOWS // 2] / len(pids), sorted(took)[WINDOWS // 2]
 
 
 with Flock() as f:
