@@ -362,7 +362,8 @@ class Real:
             return ([by[name] for by in mine if name in by], list(self.ear.times(name, "member_up").values()))
 
         def all_see_all():
-            return sum(map(len, first_told())) == 2 * len(others) + 1  # and of itself
+            n_told = sum(map(len, first_told()))
+            return n_told == 2 * len(others) + 1 and name in self.ear.answered  # each of each, it of itself
 
         self.must(self.ear.listen(all_see_all, 30), f"{name} is not seen by all, or does not see all")
         mine, theirs = first_told()
