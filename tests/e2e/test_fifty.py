@@ -41,16 +41,16 @@ def look(span, pids):
 
 
 def cost_of(pids):
-    """What each takes in its second quietest window, the most of them; what all take in the mean, in the median window;
-    and the yardstick beside them. In one node of fifty most windows have a meeting, and what else the machine does comes
-    in bursts and makes all that wakes seldom dearer, up to five times for hours."""
+    """What each takes in its quietest window, the most of them; what all take in the mean, in the median window; and the
+    yardstick beside them. Meetings and what else the machine does only ever add, in bursts, and of fifty nodes one has
+    them in nearly every window; what is slow makes all that wakes seldom dearer, up to five times for hours."""
     looks, took = [], []
     with Yardstick("wake", hz=1, count=10) as yardstick:
         for _ in range(WINDOWS):
             yardstick.took()
             looks.append(look(SPAN, pids))
             took.append(yardstick.took())
-    most = max(sorted(of_one)[1] for of_one in zip(*looks))
+    most = max(min(of_one) for of_one in zip(*looks))
     return most, sorted(map(sum, looks))[WINDOWS // 2] / len(pids), sorted(took)[WINDOWS // 2]
 
 
