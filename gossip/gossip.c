@@ -202,8 +202,8 @@ static void take_referral(struct sl_gossip *g, struct conn *c, struct sl_read *r
     join_referred(g, names);
 }
 
-/* The peer has a grave for somebody; or for us, and we live: what we say from now on is newer. A version that we have not come to yet is of
- * another life, or a lie; and liars hear of us no more often than others. */
+/* The peer has a grave for somebody; or for us, and we live: what we say from now on is newer. A version that we have
+ * not come to yet is of another life, or a lie; and liars hear of us no more often than others. */
 static void take_forgotten(struct sl_gossip *g, struct sl_read *r)
 {
     struct sl_id id;
