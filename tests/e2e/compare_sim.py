@@ -5,7 +5,7 @@ a table of the medians; status 0 when each of the simulator's is within 30 % of 
 
     STARLING_BIN=DIR python3 tests/e2e/compare_sim.py [--rounds N] [--seeds N] [--json FILE] [--quick]
 
-Run it on a quiet machine; it takes about five minutes, with --quick two. No test of tests/run: what it
+Run it on a quiet machine; it takes about six minutes, with --quick three. No test of tests/run: what it
 measures is time, and others who use the machine show in it.
 
 What is measured is the same on both sides:
@@ -17,7 +17,8 @@ What is measured is the same on both sides:
   is awaited. In the simulator, the verdict itself (detect_ms).
 
 The simulated world is set up like this machine: all nodes on one host, and, where starling-sim has such
-settings, with its processors and with the measured costs of an input and of a handshake. One that gives
+settings, with its processors and with the measured costs of an input, of a handshake and of a connection's
+end (three nodes of their own, of which one is killed again and again, show that). One that gives
 each node a processor of its own cannot tell what twenty on two do: then `asked` is missed for crash and join.
 
 A round's figure is the median of its observers, or the last of them where it says so; a seed's likewise."""
@@ -45,6 +46,9 @@ BATCH = 0.1         # s, node/feed.h
 ASK_EVERY = 0.004   # s
 ASKED = 4           # observers of a round
 QUIET = 3.0         # s without an event: the flock has settled, and who came back may be judged again
+REST = 5            # s in which it is seen what a flock uses at rest
+ENDS = 7            # times that one of three is killed
+END_AFTER = 0.5     # s in which what it takes to say so is over
 SHIFT = 20          # s after which every edge has had its first turn
 BLINK_AFTER = 7.0   # s after a blink in which nobody may fall: the longest hold is 5 s
 NEAR, NEAR_MS = 0.30, 20.0
@@ -213,27 +217,37 @@ def ms(times, since):
     return [(t - since) * 1000 for t in times]
 
 
-# Seconds on a processor, messages, handshakes (each at both ends), seconds.
-Used = collections.namedtuple("Used", "cpu messages handshakes at")
+# Seconds on a processor, messages, handshakes (each at both ends), connections that ended, seconds.
+Used = collections.namedtuple("Used", "cpu messages handshakes ends at")
 
 
 class Meter:
     """What all nodes of a flock used; what they use at rest can be taken off."""
 
-    def __init__(self, flock):
-        self.f, self.rest = flock, Used(0, 0, 0, 0)
+    def __init__(self, flock, ear):
+        self.f, self.ear, self.rest = flock, ear, Used(0, 0, 0, 0, 0)
+
+    def cpu(self):
+        return sum(cpu_of(n.pid) for n in self.f.nodes.values())
+
+    def counts(self):
+        infos = [n.info() for n in self.f.nodes.values()]
+        return [sum(i[room][name] for i in infos) for room, name in
+                (("gossip", "messages_in"), ("transport", "handshakes"), ("gossip", "links_down"))]
 
     def read(self):
-        infos = [n.info() for n in self.f.nodes.values()]
-        return Used(sum(cpu_of(n.pid) for n in self.f.nodes.values()),
-                    sum(i["gossip"]["messages_in"] for i in infos),
-                    sum(i["transport"]["handshakes"] for i in infos), time.monotonic())
+        counts = self.counts()  # first: what it costs to ask is not what they used from now on
+        return Used(self.cpu(), *counts, time.monotonic())
 
     def since(self, before):
-        used = Used(*(now - then for now, then in zip(self.read(), before)))
+        now = Used(self.cpu(), *self.counts(), time.monotonic())
+        used = Used(*(now - then for now, then in zip(now, before)))
         return Used(*(x - r * used.at for x, r in zip(used, self.rest)))
 
-    def at_rest(self, before):
+    def at_rest(self, seconds):
+        self.rest = Used(0, 0, 0, 0, 0)
+        before = self.read()
+        self.ear.listen(lambda: False, seconds)
         used = self.since(before)
         self.rest = Used(*(x / used.at for x in used))
 
@@ -250,7 +264,7 @@ class Real:
         self.killed = set()
         self.next = N - OFFERING
         self.ports = {}
-        self.meter = Meter(flock)
+        self.meter = Meter(flock, self.ear)
 
     def note(self, name, *values):
         self.figures.setdefault(name, []).extend(values)
@@ -370,7 +384,6 @@ class Real:
         self.note("join asked", max(ms(theirs + [self.ear.answered[name]], at)))
         self.note("join told", max(ms(mine + theirs, at)))
         self.note("join start", (at - spawned) * 1000)
-        self.ear.listen(lambda: False, 0.5)  # the rest of its handshakes
         used = self.meter.since(before)
         for_links = (used.cpu - own) * 1e6 - used.messages * self.cost_us
         self.note("link cost", for_links / max(used.handshakes, 1))
@@ -409,19 +422,52 @@ class Real:
         self.ear.settle()
         self.done(node.name)
 
+    def end(self):
+        """One of three is killed: what the other two use for that."""
+        with self.ends:
+            node = self.f.start(f"e{self.next}")
+        self.next += 1
+        self.must(wait_for(lambda: self.f.all_see(3), 30, every=0.1), f"{node.name} and two others do not meet")
+        self.ear.settle()
+        self.killed.add(node.name)
+        with self.ends:
+            del self.f.nodes[node.name]
+            self.meter.at_rest(END_AFTER)
+            before = self.meter.read()
+            node.send(signal.SIGKILL)
+            node.process.wait()
+            node.log.close()
+        self.must(self.ear.listen(lambda: len(self.ear.times(node.name, "member_down")) == 2, 10),
+                  f"{node.name} is not said to be down")
+        self.ear.listen(lambda: False, END_AFTER)
+        self.ear.clear()
+        self.note("end", self.meter.since(before))
+
+    def run_few(self):
+        """The cost of a connection's end, where little else happens."""
+        say("killing one of three")
+        for i in range(2):
+            with self.ends:
+                self.f.start(f"n{i}")
+        self.must(wait_for(lambda: self.f.all_see(2), 30, every=0.1), "two nodes do not meet")
+        for n in self.f.nodes.values():
+            self.ear.watch(n)
+        self.ear.settle()
+        for _ in range(ENDS):
+            self.end()
+
     def weights(self):
         offering = [self.f[name] for name in self.ports]
         for n in offering:
             self.offer(n)
             self.ear.settle()
-        before = self.meter.read()
-        self.ear.listen(lambda: False, 5)
-        self.meter.at_rest(before)
-        before = self.meter.read()
+        self.meter.at_rest(REST)
         for i in range(3 * self.rounds):
+            before = self.meter.read()
             self.weight(offering[i % OFFERING], 200 + i)
-        used = self.meter.since(before)
-        self.cost_us = max(used.cpu / max(used.messages, 1) * 1e6, 1)
+            used = self.meter.since(before)
+            self.note("cost", used.cpu * 1e6 / max(used.messages, 1))
+        self.cost_us = max(statistics.median(self.figures["cost"]), 1)
 
     def run(self):
         say("starting")
@@ -520,13 +566,19 @@ def simulator():
     return os.environ.get("STARLING_SIM") or program("starling-sim")
 
 
-def world(real):
+def end_us(few, real):
+    """A connection's end, with all that follows from it but messages."""
+    return statistics.median((u.cpu * 1e6 - u.messages * real.cost_us) / max(u.ends, 1) for u in few.figures["end"])
+
+
+def world(few, real):
     """Settings of a world like this machine; what this starling-sim does not know yet is left out."""
     known = subprocess.run([simulator(), "--help"], capture_output=True, text=True, timeout=20).stdout
     settings = {
         "delay": DELAY,
         "cost": f"{round(real.cost_us)}us",
         "link_cost": f"{max(round(statistics.median(real.figures['link cost'])), 0)}us",
+        "end_cost": f"{max(round(end_us(few, real)), 0)}us",
         "processors": os.cpu_count(),
         "per_host": N + 1,
         "seeds": N + 1,  # each finds every other in the runtime directory
@@ -643,7 +695,7 @@ def show_rest(args, real, settings, took, load):
           f"a process starts in {start:.0f} ms, not counted in join")
     print(f"sim: {args.seeds} seeds, " + ", ".join(f"{k} {v}" for k, v in settings.items()))
     print(f"measured: an input costs {real.cost_us:.0f} us, a handshake "
-          f"{statistics.median(real.figures['link cost']):.0f} us at each end")
+          f"{statistics.median(real.figures['link cost']):.0f} us at each end, a connection's end {settings['end_cost']}")
     for who, by in real.wrong:
         print(f"{by} said that {who} was down")
 
@@ -662,11 +714,11 @@ def options():
     return a
 
 
-def measure(ends, rounds):
+def measure(ends, rounds, run):
     with Flock() as flock:
         real = Real(flock, ends, rounds)
         try:
-            real.run()
+            run(real)
         except Stop:
             pass  # said again below, when the nodes have ended
         finally:
@@ -680,9 +732,10 @@ def main():
     simulator()
     load, since = os.getloadavg()[0], time.monotonic()
     try:
-        real = measure(ends, args.rounds)
+        few = measure(ends, args.rounds, Real.run_few)
+        real = measure(ends, args.rounds, Real.run)
         took = time.monotonic() - since
-        settings = world(real)
+        settings = world(few, real)
         sim = simulated(args.seeds, settings)
     except Stop as stop:
         sys.exit(f"ended by {stop}")
@@ -692,7 +745,7 @@ def main():
     if args.json:
         with open(args.json, "w") as f:
             json.dump({"nodes": N, "rounds": args.rounds, "seeds": args.seeds, "settings": settings,
-                       "rows": rows, "real": real.figures, "sim": sim}, f, indent=1)
+                       "rows": rows, "ends": few.figures["end"], "real": real.figures, "sim": sim}, f, indent=1)
     sys.exit(0 if all(r["holds"] for r in rows) else 1)
 
 

@@ -315,10 +315,13 @@ static void tick(struct sim_world *w, size_t node)
 /* CPU time of what waits first. */
 static sl_usec cost_of(const struct sim_world *w, size_t node, const struct sim_item *item)
 {
-    bool link = item->kind == SIM_ITEM_HANDSHAKE || item->kind == SIM_ITEM_SHAKEN ||
-                (item->kind == SIM_ITEM_LINK && item->conn) ||
-                (item->kind == SIM_ITEM_MESSAGE && item->msg->last);
-    return w->nodes[node].cost + (link ? w->settings.link_cost : 0);
+    sl_usec cost = w->nodes[node].cost;
+    if (item->kind == SIM_ITEM_HANDSHAKE || item->kind == SIM_ITEM_SHAKEN)
+        cost += w->settings.link_cost;
+    if ((item->kind == SIM_ITEM_LINK && item->conn) ||
+        (item->kind == SIM_ITEM_MESSAGE && item->msg->last))
+        cost += w->settings.end_cost;
+    return cost;
 }
 
 /* When work that begins now is done: the node has one thread, its host so many processors. */

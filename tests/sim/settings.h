@@ -20,7 +20,8 @@ struct sim_settings {
     sl_usec dial_timeout;
     /* nodes */
     sl_usec cost;        /* CPU time of one input; 0 = none */
-    sl_usec link_cost;   /* besides, of a handshake at either end, and of a connection's end */
+    sl_usec link_cost;   /* besides, of a handshake at either end */
+    sl_usec end_cost;    /* besides, of a connection's end, or of a dial that fails */
     uint32_t per_host;   /* nodes on one host */
     uint32_t processors; /* of a host, shared by its nodes; 0 = one for each node */
     uint32_t zones;      /* 0 = none */
