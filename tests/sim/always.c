@@ -95,8 +95,10 @@ void sim_always_signed(struct sim_world *w, size_t observer, const struct sim_id
 
 /* ---- memory ---- */
 
-/* Its queues are bounded when the whole is. What it had most of since the last look counts:
- * memory, members, connections. */
+#define SLOT_BYTES 48 /* of a core's table, the eighth by which it grows with it */
+
+/* Its queues are bounded when the whole is. What it had most of since the last look counts: memory, members, connections.
+ * Its table has a place for each identity of the pool, which here is everybody's: that is no fault of its own. */
 static void look_at(struct sim_world *w, size_t node)
 {
     struct sim_node *n = &w->nodes[node];
@@ -106,13 +108,13 @@ static void look_at(struct sim_world *w, size_t node)
     n->links_peak = n->n_links;
     if (n->liar == NULL && peak > w->measure.node_peak)
         w->measure.node_peak = peak;
-    if (n->too_large || peak <= w->settings.core_bytes)
+    uint64_t own = w->settings.core_bytes + SLOT_BYTES * w->n_identities;
+    if (n->too_large || peak <= own)
         return;
     sl_gossip_info(n->core, &info);
     uint64_t members = info.n_members > n->members ? info.n_members : n->members;
     n->members = info.n_members;
-    if (peak <= w->settings.core_bytes + w->settings.member_bytes * members +
-                    w->settings.link_bytes * links)
+    if (peak <= own + w->settings.member_bytes * members + w->settings.link_bytes * links)
         return;
     n->too_large = true;
     sim_violation(w, "node %zu takes %llu bytes for %llu members and %llu connections", node,

@@ -149,11 +149,15 @@ static int simulate(const struct sim_options *o, const char *reproduce)
 }
 
 /* The tables of a flock are read here and there: with huge pages a run takes less time (docs/SIMULATION.md), and
- * only the environment tells glibc to ask for them. */
+ * only the environment tells glibc to ask for them. Where that fails it goes on without. */
 static void take_huge_pages(char **argv)
 {
-    if (getenv("GLIBC_TUNABLES") == NULL && setenv("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1", 1) == 0)
-        execv("/proc/self/exe", argv); /* where that fails it goes on without */
+    char self[4096];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1); /* run by that, its name would be "exe" */
+    if (n <= 0 || getenv("GLIBC_TUNABLES") || setenv("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1", 1) < 0)
+        return;
+    self[n] = '\0';
+    execv(self, argv);
 }
 
 int main(int argc, char **argv)
