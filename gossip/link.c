@@ -164,9 +164,17 @@ void conn_expel(struct sl_gossip *g, struct conn *c)
     conn_gone(g, c, false);
 }
 
+static size_t n_links(const struct sl_gossip *g)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < g->n_conns; i++)
+        n += g->conns[i].link != 0;
+    return n;
+}
+
 struct conn *conn_dial(struct sl_gossip *g, const struct sl_addr *addr, const struct sl_id *want)
 {
-    if (want && is_foul(g, want))
+    if ((want && is_foul(g, want)) || n_links(g) >= SL_LINKS_DIAL_MAX)
         return NULL;
     for (size_t i = 0; i < g->n_conns; i++) {
         const struct conn *c = &g->conns[i];
@@ -346,14 +354,6 @@ static void hello_refused(struct sl_gossip *g, struct conn *c, enum sl_reason re
     else
         g->stats.refused_hello++;
     conn_cut(g, c, reason);
-}
-
-static size_t n_links(const struct sl_gossip *g)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < g->n_conns; i++)
-        n += g->conns[i].link != 0;
-    return n;
 }
 
 /* No room for it: name some others, and let it go. False when there is nobody to name. */

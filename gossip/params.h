@@ -110,7 +110,8 @@
 #define SL_ADMIT_PER_SECOND 200
 #define SL_SEEDS_KEPT 1024
 #define SL_SEED_DIALS 3 /* at once */
-#define SL_LINKS_ACCEPT_MAX 128 /* connections, beyond which no more are accepted: own dials keep their places */
+#define SL_LINKS_ACCEPT_MAX 128 /* connections, beyond which no more are accepted: own dials keep their places, */
+#define SL_LINKS_DIAL_MAX 148   /* and wait from here on: whatever happens, 150 descriptors are enough */
 #define SL_REFER_MAX 4      /* members named to who finds no room */
 #define SL_REFER_LINGER SL_SEC(1)
 #define SL_ENDS_EVERY SL_SEC(10) /* between two looks at the certificates of live links */

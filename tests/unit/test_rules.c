@@ -314,6 +314,13 @@ static void knock(uint8_t number, sl_link link)
     link_as(&p, link);
 }
 
+static size_t n_links(void)
+{
+    struct sl_gossip_info info;
+    sl_gossip_info(g, &info);
+    return info.n_links;
+}
+
 START_TEST(a_door_without_room_names_others)
 {
     for (unsigned i = 0; i < 60; i++)
@@ -322,9 +329,41 @@ START_TEST(a_door_without_room_names_others)
     for (unsigned i = 60; i < 150; i++)
         knock((uint8_t)(100 + i), 100 + 2 * i);
     ck_assert_uint_gt(busy, 0); /* no place at all: told so, with names, and let go */
-    struct sl_gossip_info info;
-    sl_gossip_info(g, &info);
-    ck_assert_uint_le(info.n_links, 150);
+    ck_assert_uint_le(n_links(), SL_LINKS_ACCEPT_MAX);
+}
+END_TEST
+
+/* Hear of somebody of many. */
+static void hear_of(unsigned number, struct person *ret)
+{
+    uint8_t fact[SL_RECORD_MAX], body[SL_RECORD_MAX], seed[32] = {(uint8_t)number, (uint8_t)(number >> 8), 1};
+    char name[16];
+    snprintf(name, sizeof name, "many%u", number);
+    person_make_seeded(ret, seed, name);
+    struct sl_record r = {.cert = sl_span_of(ret->cert, ret->cert_len), .addr = address_number(0)};
+    r.addr.port = (uint16_t)(10000 + number);
+    size_t len = sl_record_write(&r, body, sizeof body);
+    give(fact, fact_make(ret, SL_RECORD, 5, 1, sl_span_of(body, len), fact));
+}
+
+/* While thousands join at once its neighbours change from second to second, and all others knock at its door as well
+ * (simulator, join, 10,000 nodes: 157). */
+START_TEST(a_full_house_dials_no_more_than_it_has_places_for)
+{
+    struct person p;
+    for (unsigned i = 0; n_links() < SL_LINKS_ACCEPT_MAX; i++) {
+        hear_of(i, &p);
+        link_as(&p, 100 + 2 * (sl_link)i);
+    }
+    pass(SL_SEC(2)); /* now it may dial many at once again */
+    size_t most = 0;
+    for (unsigned i = 200; i < 1600; i++) {
+        hear_of(i, &p);
+        if (i % 400 == 399)
+            pass(i == 399 ? SL_PREDECESSOR_WAIT + SL_MS(200) : SL_MS(300));
+        most = n_links() > most ? n_links() : most;
+    }
+    ck_assert_uint_eq(most, SL_LINKS_DIAL_MAX);
 }
 END_TEST
 
@@ -561,6 +600,7 @@ int main(void)
     tcase_add_test(t, two_live_nodes_of_one_name_are_told_of_once);
     tcase_add_test(t, a_node_restarted_under_its_name_is_no_twin);
     tcase_add_test(t, a_door_without_room_names_others);
+    tcase_add_test(t, a_full_house_dials_no_more_than_it_has_places_for);
     tcase_add_test(t, sightings_without_end_are_not_passed_on_without_end);
     tcase_add_test(t, the_first_beat_after_an_accusation_says_so);
     tcase_add_test(t, who_only_takes_back_what_it_said_has_time);
